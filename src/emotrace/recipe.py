@@ -1,0 +1,57 @@
+"""The recipe: every choice that changes the features. Its digest names the cache folder and travels in the bundle."""
+
+import hashlib
+import json
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SAMPLE_RATE = 16_000
+"""Hz; the paper's section 4.1 resamples everything to 16 kHz, 16 bit."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class CropGeometry(_Part):
+    """Where the square crop lies relative to a detector's box, so that faces are framed as in the training data."""
+
+    scale: float = Field(gt=0.2, lt=5, description="side of the crop / longer side of the box")
+    shift_y: float = Field(ge=-1, le=1, description="downward move of the crop's centre / longer side of the box")
+
+
+class AudioRecipe(_Part):
+    """How sound becomes inputs of the voice network."""
+
+    front_end: Literal["log-mel", "spectrum", "descriptors", "egemaps", "compare"] = "log-mel"
+    window_seconds: float = Field(3.0, gt=0.1, le=30)
+    hop_seconds: float = Field(0.4, ge=0.04, le=30)
+    pre_emphasis: float = Field(0.94, ge=0.0, le=1.0, description="a of eq. 2")
+    speech_hold_seconds: float = Field(1.0, ge=0, le=30)
+
+
+class VideoRecipe(_Part):
+    """How pictures become inputs of the face network."""
+
+    detector: Literal["auto", "yunet", "haar"] = "auto"
+    rate_hz: float = Field(12.5, gt=0, le=120, description="frames looked at per second of media time, at most")
+    crop_size: int = Field(48, ge=16, le=512)
+    haar_geometry: CropGeometry = CropGeometry(scale=1.0, shift_y=0.0)
+    yunet_geometry: CropGeometry = CropGeometry(scale=1.0, shift_y=0.0)
+    face_hold_seconds: float = Field(0.25, ge=0, le=10, description="how long the last crop stands for the face")
+    switch_seconds: float = Field(1.0, ge=0, le=60, description="absence after which another face is followed")
+
+
+class Recipe(_Part):
+    """Everything that turns media into features. Frozen; an unknown key is refused."""
+
+    version: Literal[1] = 1
+    label_rate_hz: float = Field(25.0, gt=0, le=200)
+    audio: AudioRecipe = AudioRecipe()
+    video: VideoRecipe = VideoRecipe()
+
+    def digest(self) -> str:
+        """Return 16 hex digits that differ whenever the features may differ."""
+        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()[:16]

@@ -1,0 +1,72 @@
+"""The settings of a training run: named presets, or a YAML file of the same shape, with single values overridden."""
+
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from emotrace.errors import SettingsError
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class BranchSettings(_Settings):
+    """How one branch (the face network or the voice network) is trained on labelled items."""
+
+    network: str
+    epochs: int = Field(gt=0)
+    batch_size: int = Field(gt=0)
+    learning_rate: float = Field(gt=0)
+    weight_decay: float = Field(ge=0)
+    patience: int = Field(gt=0, description="epochs without a better validation score before training stops")
+    average_decay: float = Field(ge=0, lt=1, description="of the moving average of the weights; 0 keeps none")
+    precision: Literal["32-true", "bf16-mixed"] = "bf16-mixed"
+    seed: int = 0
+
+
+def override(settings: BaseModel, assignments: list[str]) -> BaseModel:
+    """Return the settings with `a.b=value` assignments applied; the value is read as YAML.
+
+    Raises:
+        SettingsError: an unknown key or a bad value, named with what was found and what is allowed.
+    """
+    tree = settings.model_dump()
+    for assignment in assignments:
+        path, separator, text = assignment.partition("=")
+        if not separator:
+            raise SettingsError(f"--set {assignment}: expected KEY=VALUE, for example learning_rate=5e-4.")
+        *parents, key = path.split(".")
+        node = tree
+        for name in (*parents, key):
+            if not isinstance(node, dict) or name not in node:
+                known = ", ".join(node) if isinstance(node, dict) else "none"
+                raise SettingsError(f"--set {path}: unknown key {name!r}; known here: {known}.")
+            if name is not key:
+                node = node[name]
+        node[key] = yaml.safe_load(text)
+    return _validated(type(settings), tree, "--set")
+
+
+def read(kind: type[BaseModel], path: Path) -> BaseModel:
+    """Read settings of one kind from a YAML file.
+
+    Raises:
+        SettingsError: the file is no YAML mapping, or a key or value is refused.
+    """
+    try:
+        tree = yaml.safe_load(path.read_text())
+    except (OSError, yaml.YAMLError) as error:
+        raise SettingsError(f"{path} cannot be read as YAML settings: {error}.") from error
+    return _validated(kind, tree, str(path))
+
+
+def _validated(kind: type[BaseModel], tree: object, source: str) -> BaseModel:
+    try:
+        return kind.model_validate(tree)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"]) or "(whole file)"
+        raise SettingsError(f"{source}: {key} = {first['input']!r} is refused: {first['msg']}.") from error
