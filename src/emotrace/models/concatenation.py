@@ -1,0 +1,63 @@
+"""Voice and face features -> arousal, valence and emotions, by plain concatenation: the comparator of the fusion.
+
+Ours, not a published system: the same voice branch and heads as `bimodal_attention.py`, but the face regions are
+averaged without attention and the two modalities joined without a weight.
+
+Axes: B recordings, T ticks, A voice features, K face regions, D width of a region, H hidden width, E emotions.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from emotrace.layers.fusion import FusionOutput, Missing, State, VoiceContext
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConcatenationConfig:
+    """Sizes of a `Concatenation`."""
+
+    audio_dim: int
+    region_dim: int
+    hidden_dim: int = 512
+    num_emotions: int = 8
+    missing: Missing = "zeros"
+    """"mask" gives the joining layer zeros in place of a missing modality; "zeros" feeds zeros to its branch."""
+    dropout: float = 0.3
+
+
+class Concatenation(nn.Module):
+    """Joins the voice state and the mean face region; causal. Its audio weight is always 0.5, as it has none."""
+
+    Config = ConcatenationConfig
+    paper = "none: comparator"
+
+    def __init__(self, config: ConcatenationConfig) -> None:
+        super().__init__()
+        self.config = config
+        hidden = config.hidden_dim
+        self.voice = VoiceContext(config.audio_dim, hidden, missing=config.missing)
+        self.face = nn.Linear(config.region_dim, hidden)
+        self.join = nn.Linear(2 * hidden, hidden)
+        self.dropout = nn.Dropout(config.dropout)
+        self.arousal_valence = nn.Linear(hidden, 2)
+        self.emotions = nn.Linear(hidden, config.num_emotions)
+
+    def forward(
+        self, audio: Tensor, regions: Tensor, audio_valid: Tensor, video_valid: Tensor, state: State
+    ) -> FusionOutput:
+        """Fuse a stretch of a recording; arguments as of `BimodalAttention.forward`."""
+        voice, state = self.voice(audio, audio_valid, state)
+        mean_region = regions.masked_fill(~video_valid[..., None, None], 0).mean(dim=-2)
+        face = self.face(mean_region).relu()
+        if self.config.missing == "mask":
+            voice = voice * audio_valid.unsqueeze(-1)
+            face = face * video_valid.unsqueeze(-1)
+        joint = self.join(self.dropout(torch.cat([voice, face], dim=-1))).relu()
+        no_weight = torch.full_like(joint[..., 0], 0.5)
+        return FusionOutput(self.arousal_valence(joint), self.emotions(joint), no_weight, state)
+
+    def initial_state(self, batch_size: int) -> State:
+        """Return the state before the first tick."""
+        return self.voice.initial_state(batch_size)
