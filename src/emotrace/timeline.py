@@ -1,0 +1,336 @@
+"""Rows of the analysis -> a table with a meaning for every column, its files and its summary."""
+
+import csv
+import json
+import os
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from emotrace.labels import EMOTIONS
+from emotrace.timeline_schema import (
+    COLUMNS,
+    NO_AUDIO_TRACK,
+    NO_FACE,
+    NO_SPEECH,
+    NO_VIDEO_TRACK,
+    NOTICES,
+    Column,
+    Gap,
+    Metadata,
+    Settings,
+    Summary,
+    TimelineError,
+    find_gaps,
+    join_gaps,
+)
+from emotrace.types import BoolArray
+
+if TYPE_CHECKING:
+    import pandas
+
+__all__ = [
+    "COLUMNS",
+    "NOTICES",
+    "NO_AUDIO_TRACK",
+    "NO_FACE",
+    "NO_SPEECH",
+    "NO_VIDEO_TRACK",
+    "Column",
+    "Gap",
+    "Metadata",
+    "Settings",
+    "Summary",
+    "Timeline",
+    "TimelineError",
+    "atomic_path",
+    "find_gaps",
+]
+
+_DTYPES: Mapping[str, type[np.generic]] = {
+    "number": np.float32,
+    "time": np.float64,
+    "count": np.int64,
+    "flag": np.bool_,
+}
+
+
+_FORMAT = "emotrace-timeline"
+_FORMAT_VERSION = 1
+_MAX_JSON_BYTES = 1 << 30
+"""A recording of 24 h makes about 0.3 GB."""
+
+
+@dataclass(frozen=True, eq=False)
+class Timeline:
+    """One row per tick and person, in order of time.
+
+    Attributes:
+        columns: [T] per name of `COLUMNS`; any array-like is taken and held read-only in the column's type.
+        metadata: where the rows come from.
+
+    Raises:
+        TimelineError: a column is missing, unknown, of another length or infinite, or the time falls or is
+            unknown.
+    """
+
+    columns: Mapping[str, NDArray[Any]]
+    metadata: Metadata
+
+    def __post_init__(self) -> None:
+        """Bring the columns into their order and types."""
+        object.__setattr__(self, "columns", _checked(self.columns))
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.columns["time"])
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        """Return one column, [T]."""
+        return self.columns[name]
+
+    @classmethod
+    def concatenate(cls, parts: Sequence["Timeline"]) -> "Timeline":
+        """Join consecutive parts of one analysis; gaps that touch become one, the longest duration counts.
+
+        Raises:
+            TimelineError: there is no part, or parts differ in source, bundle or settings, or overlap.
+        """
+        if not parts:
+            raise TimelineError("No part of a timeline was given to join; at least one is needed.")
+        first = parts[0].metadata
+        for part in parts[1:]:
+            other = part.metadata
+            for name in ("source", "bundle", "bundle_digest", "emotrace_version", "settings"):
+                if getattr(other, name) != getattr(first, name):
+                    raise TimelineError(
+                        f"Parts of a timeline differ in {name}; join parts of one analysis only."
+                    )
+        metadata = replace(
+            first,
+            duration_seconds=max(part.metadata.duration_seconds for part in parts),
+            problems=_unique(problem for part in parts for problem in part.metadata.problems),
+            gaps=join_gaps([gap for part in parts for gap in part.metadata.gaps]),
+            notices=_unique(notice for part in parts for notice in part.metadata.notices),
+        )
+        columns = {column.name: np.concatenate([part[column.name] for part in parts]) for column in COLUMNS}
+        return cls(columns, metadata)
+
+    def summary(self) -> Summary:
+        """Return plain Python numbers for the whole recording.
+
+        Shares of voice and face are means of the weights; `face_share` and `speech_share` are shares of the
+        ticks. A tick counts as speech unless it lies in a gap "no speech" or "no audio track". The dominant
+        emotion has the highest mean probability over the ticks whose probabilities are known.
+        """
+        means = {emotion: _mean(self[emotion]) for emotion in EMOTIONS}
+        known = {emotion: mean for emotion, mean in means.items() if mean is not None}
+        arousal, valence = self._extremes("arousal"), self._extremes("valence")
+        return Summary(
+            duration_seconds=round(self.metadata.duration_seconds, 3),
+            mean_arousal=_mean(self["arousal"]),
+            peak_arousal=arousal[0],
+            peak_arousal_seconds=arousal[1],
+            lowest_arousal=arousal[2],
+            lowest_arousal_seconds=arousal[3],
+            mean_valence=_mean(self["valence"]),
+            peak_valence=valence[0],
+            peak_valence_seconds=valence[1],
+            lowest_valence=valence[2],
+            lowest_valence_seconds=valence[3],
+            mean_probability=means,
+            dominant_emotion=max(known, key=known.__getitem__) if known else None,
+            audio_share=_mean(self["audio_weight"]),
+            video_share=_mean(self["video_weight"]),
+            face_share=self._share_of_time(self["face_detected"]),
+            speech_share=self._share_of_time(~self.inside(NO_SPEECH, NO_AUDIO_TRACK)),
+        )
+
+    def inside(self, *kinds: str) -> BoolArray:
+        """Return [T]: whether the row lies in a gap of one of these kinds."""
+        time = self["time"]
+        found = np.zeros(len(self), dtype=np.bool_)
+        for gap in self.metadata.gaps:
+            if gap.kind in kinds:
+                first, stop = np.searchsorted(time, (gap.start_seconds - 1e-6, gap.end_seconds - 1e-6))
+                found[first:stop] = True
+        return found
+
+    def to_pandas(self) -> "pandas.DataFrame":
+        """Return a data frame with the columns of `COLUMNS`."""
+        import pandas  # a third of a second to import: only who asks for a frame pays
+
+        return pandas.DataFrame(dict(self.columns))
+
+    def to_csv(self, path: Path) -> None:
+        """Write a header row and the rows; what is unknown is an empty field. JSON has the metadata."""
+        fields = [["" if value is None else value for value in self._plain(column)] for column in COLUMNS]
+        with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(self.columns)
+            writer.writerows(zip(*fields, strict=True))
+
+    def to_json(self, path: Path) -> None:
+        """Write metadata and columns; what is unknown is null."""
+        document = {
+            "format": _FORMAT,
+            "version": _FORMAT_VERSION,
+            "metadata": asdict(self.metadata),
+            "columns": {column.name: self._plain(column) for column in COLUMNS},
+        }
+        with atomic_path(path) as temporary:
+            temporary.write_text(json.dumps(document, allow_nan=False), encoding="utf-8")
+
+    def to_parquet(self, path: Path) -> None:
+        """Write unrounded columns, with the metadata as JSON under "emotrace" in the schema."""
+        import pyarrow  # type: ignore[import-untyped]
+        import pyarrow.parquet  # type: ignore[import-untyped]
+
+        arrays = {name: pyarrow.array(column, from_pandas=True) for name, column in self.columns.items()}
+        metadata = json.dumps(asdict(self.metadata), allow_nan=False)
+        table = pyarrow.table(arrays).replace_schema_metadata({"emotrace": metadata})
+        with atomic_path(path) as temporary:
+            pyarrow.parquet.write_table(table, temporary)
+
+    @classmethod
+    def from_json(cls, path: Path) -> "Timeline":
+        """Read what `to_json` wrote.
+
+        Raises:
+            TimelineError: the file cannot be read or is not a timeline of this version.
+        """
+        try:
+            if path.stat().st_size > _MAX_JSON_BYTES:
+                raise TimelineError(f"{path} is larger than {_MAX_JSON_BYTES >> 20} MiB; use Parquet.")
+            document = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError) as error:
+            raise TimelineError(f"{path} cannot be read as a timeline in JSON: {error}.") from error
+        header = (document.get("format"), document.get("version")) if isinstance(document, dict) else None
+        if header != (_FORMAT, _FORMAT_VERSION) or not isinstance(document.get("columns"), dict):
+            raise TimelineError(
+                f"{path} holds {header}, not ('{_FORMAT}', {_FORMAT_VERSION}): analyse the recording again."
+            )
+        return cls(document["columns"], _metadata(document.get("metadata"), path))
+
+    @classmethod
+    def from_parquet(cls, path: Path) -> "Timeline":
+        """Read what `to_parquet` wrote.
+
+        Raises:
+            TimelineError: the file cannot be read or is not a timeline.
+        """
+        import pyarrow
+        import pyarrow.parquet
+
+        try:
+            table = pyarrow.parquet.read_table(path)
+            metadata = json.loads((table.schema.metadata or {})[b"emotrace"])
+        except (OSError, ValueError, KeyError, RecursionError, pyarrow.ArrowException) as error:
+            raise TimelineError(f"{path} cannot be read as a timeline in Parquet: {error}.") from error
+        columns = {name: table[name].to_numpy() for name in table.column_names}
+        return cls(columns, _metadata(metadata, path))
+
+    def _plain(self, column: Column) -> list[float | int | None]:
+        """Return the values as written in text files: rounded, None where unknown, flags as 0 and 1."""
+        values = self[column.name]
+        if column.kind in ("count", "flag"):
+            return list(values.astype(np.int64).tolist())
+        rounded = np.round(values.astype(np.float64), column.decimals)
+        return [None if value != value else value for value in rounded.tolist()]
+
+    def _extremes(self, name: str) -> tuple[float | None, float | None, float | None, float | None]:
+        """Return the largest value and its time, the smallest value and its time."""
+        values = self[name]
+        if np.isnan(values).all():
+            return None, None, None, None
+        high, low = int(np.nanargmax(values)), int(np.nanargmin(values))
+        time = self["time"]
+        return (
+            round(float(values[high]), 4),
+            round(float(time[high]), 3),
+            round(float(values[low]), 4),
+            round(float(time[low]), 3),
+        )
+
+    def _share_of_time(self, present: BoolArray) -> float | None:
+        """Return the share of ticks at which any row is present; several people share a tick."""
+        if not len(self):
+            return None
+        starts = np.flatnonzero(np.diff(self["time"], prepend=-np.inf))
+        return round(float(np.logical_or.reduceat(present, starts).mean()), 4)
+
+
+def _checked(columns: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
+    """Return read-only columns in the order and types of `COLUMNS`."""
+    names = [column.name for column in COLUMNS]
+    if set(columns) != set(names):
+        missing, unknown = sorted(set(names) - set(columns)), sorted(map(str, set(columns) - set(names)))
+        raise TimelineError(f"The table lacks the columns {missing} and has the unknown columns {unknown}.")
+    checked = {column.name: _typed(column, columns[column.name]) for column in COLUMNS}
+    lengths = {name: len(values) for name, values in checked.items()}
+    if len(set(lengths.values())) > 1:
+        raise TimelineError(f"All columns must be of the same length; these lengths were found: {lengths}.")
+    time = checked["time"]
+    if not np.isfinite(time).all() or (np.diff(time) < 0).any():
+        raise TimelineError("The column time must hold known, never falling seconds.")
+    return checked
+
+
+def _typed(column: Column, values: ArrayLike) -> NDArray[Any]:
+    try:
+        with np.errstate(over="raise"):
+            typed = np.asarray(values, dtype=_DTYPES[column.kind]).view()
+    except (TypeError, ValueError, OverflowError, FloatingPointError) as error:
+        raise TimelineError(f"The column {column.name} does not hold numbers: {error}.") from error
+    if typed.ndim != 1 or np.isinf(typed).any():
+        raise TimelineError(
+            f"The column {column.name} must be a list of finite numbers; unknown ones are NaN or null."
+        )
+    typed.setflags(write=False)
+    return typed
+
+
+def _mean(values: NDArray[Any]) -> float | None:
+    """Return the mean of what is known, None where nothing is."""
+    known = values[~np.isnan(values)]
+    return round(float(known.mean(dtype=np.float64)), 4) if len(known) else None
+
+
+def _unique(values: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(values))
+
+
+def _metadata(data: object, path: Path) -> Metadata:
+    from pydantic import TypeAdapter, ValidationError  # needed to read only
+
+    try:
+        return TypeAdapter(Metadata).validate_python(data)
+    except ValidationError as error:
+        raise TimelineError(f"{path} has metadata that this version cannot read: {error}.") from error
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yield a temporary path in the same folder that replaces `path` when the block ends without error.
+
+    Raises:
+        TimelineError: the folder or the disk does not allow it; nothing is left behind, the old file stays.
+    """
+    temporary = path.parent / f".{uuid.uuid4().hex}.tmp"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        os.replace(temporary, path)
+    except OSError as error:
+        raise TimelineError(
+            f"{path} cannot be written: {error.strerror or error}. Choose another folder or make room."
+        ) from error
+    finally:
+        with suppress(OSError):  # the folder itself may be what is wrong, and that has been told
+            temporary.unlink(missing_ok=True)
