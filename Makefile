@@ -1,0 +1,48 @@
+# Two environments: .venv holds everything (lab and tests), .venv-demo the runtime alone, as a user installs it.
+PYTHON ?= python3
+BIN := .venv/bin
+DATA ?=
+OUTPUT ?= runs/default
+# On a small machine threads of two test workers would only fight each other.
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: help env demo test bench train-default clean
+
+help:
+	@echo "make demo                     a generated clip, its trace and the report (runtime alone, no torch)"
+	@echo "make env                      .venv with the lab and the tests, at the versions of constraints.txt"
+	@echo "make test [DATA=DIR]          style, types, imports and tests; DATA adds the tests on real recordings"
+	@echo "make bench                    speed, memory and size, as a table"
+	@echo "make train-default DATA=DIR   train the default bundle again from the corpora"
+
+env: .venv/.installed
+
+.venv/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e '.[train,test,opensmile]'
+	@touch $@
+
+.venv-demo/.installed: pyproject.toml constraints.txt $(shell find src -type f -not -name '*.pyc')
+	$(PYTHON) -m venv .venv-demo
+	.venv-demo/bin/pip install -q --disable-pip-version-check -c constraints.txt .
+	@touch $@
+
+demo: .venv-demo/.installed
+	.venv-demo/bin/emotrace demo
+
+test: env
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest -n 2 $(if $(DATA),--data '$(DATA)')
+
+bench: env .venv-demo/.installed
+	OMP_NUM_THREADS= $(BIN)/python benchmarks/bench.py --runtime .venv-demo
+
+train-default: env
+	@test -n '$(DATA)' || { echo 'make train-default needs DATA=DIR, the folder with ferplus, ravdess, nemo and emogator'; exit 2; }
+	OMP_NUM_THREADS= $(BIN)/emotrace train default --data '$(DATA)' --output '$(OUTPUT)'
+
+clean:
+	rm -rf .venv .venv-demo
