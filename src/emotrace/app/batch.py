@@ -1,0 +1,144 @@
+"""Jobs -> timelines on disk, one after the other; what fails is named and does not stop the rest."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from emotrace.app.console import reason
+from emotrace.app.inputs import ANNOTATED_SUFFIX, Job
+from emotrace.errors import SettingsError
+
+if TYPE_CHECKING:
+    from emotrace.bundle import Bundle
+    from emotrace.timeline import Timeline
+
+Progress = Callable[[float, float | None], None]
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What to do with every job.
+
+    Attributes:
+        bundle: the networks.
+        formats: of the results: csv, json, parquet, html.
+        only: one branch, None for both.
+        detector: of faces; None for the recipe's.
+        annotate: whether to write the video with the trace on it.
+        skip_existing: whether a job whose results are all there is left alone.
+        debug: whether an unforeseen error is raised instead of told in one line.
+    """
+
+    bundle: "Bundle"
+    formats: tuple[str, ...]
+    only: Literal["voice", "face"] | None = None
+    detector: Literal["auto", "yunet", "haar"] | None = None
+    annotate: bool = False
+    skip_existing: bool = False
+    debug: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one job.
+
+    Attributes:
+        source: the input.
+        files: results by format; "annotated" is the video.
+        summary: `Timeline.summary()`, empty where the job was skipped or failed.
+        problems: what was damaged in the input and skipped.
+        skipped: whether the results were there already.
+        failure: why there is no result, in one line; None where all went well.
+    """
+
+    source: Path
+    files: dict[str, Path] = field(default_factory=dict)
+    summary: dict[str, Any] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
+    skipped: bool = False
+    failure: str | None = None
+
+
+def check_formats(formats: Sequence[str]) -> tuple[str, ...]:
+    """Return the formats without repetition.
+
+    Raises:
+        SettingsError: Parquet is asked for and pyarrow is not installed.
+    """
+    from importlib.util import find_spec
+
+    if "parquet" in formats and find_spec("pyarrow") is None:
+        raise SettingsError("--format parquet needs pyarrow: run pip install 'emotrace[parquet]'.")
+    return tuple(dict.fromkeys(formats))
+
+
+def run(jobs: Sequence[Job], wishes: Wishes, start: Callable[[str], Progress]) -> Iterator[Outcome]:
+    """Yield the outcome of each job as it ends; `start` is called with a job's name and gives its progress."""
+    for job in jobs:
+        files = _files(job, wishes)
+        if wishes.skip_existing and all(path.is_file() for path in files.values()):
+            yield Outcome(job.source, files, skipped=True)
+            continue
+        try:
+            yield _analyzed(job, files, wishes, start(job.source.name))
+        except Exception as error:
+            if wishes.debug:
+                raise
+            yield Outcome(job.source, failure=reason(error))
+
+
+def _files(job: Job, wishes: Wishes) -> dict[str, Path]:
+    files = {name: job.result(f".{name}") for name in wishes.formats}
+    return files | ({"annotated": job.result(ANNOTATED_SUFFIX)} if wishes.annotate else {})
+
+
+def _analyzed(job: Job, files: dict[str, Path], wishes: Wishes, progress: Progress) -> Outcome:
+    from emotrace.inference.offline import analyze
+
+    timeline = analyze(job.source, bundle=wishes.bundle, only=wishes.only, detector=wishes.detector, progress=progress)
+    for name, path in files.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(timeline, name, path, job.source)
+    return Outcome(job.source, files, dict(timeline.summary()), timeline.metadata.problems)
+
+
+def write(timeline: "Timeline", kind: str, path: Path, source: Path) -> None:
+    """Write one result; each appears whole or not at all."""
+    if kind == "csv":
+        timeline.to_csv(path)
+    elif kind == "json":
+        timeline.to_json(path)
+    elif kind == "parquet":
+        timeline.to_parquet(path)
+    elif kind == "html":
+        from emotrace.inference import thumbnails
+        from emotrace.report import write_report
+
+        seconds = timeline.metadata.duration_seconds
+        times = [(number + 0.5) * seconds / thumbnails.COUNT for number in range(thumbnails.COUNT)]
+        write_report(timeline, path, media=source, thumbnails=thumbnails.take(source, times))
+    else:
+        from emotrace.annotate import annotate
+
+        annotate(source, timeline, path)
+
+
+def document(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """Return the outcomes as plain data for JSON."""
+    return {
+        "results": [
+            {
+                "input": str(outcome.source),
+                "files": {name: str(path) for name, path in outcome.files.items()},
+                "summary": outcome.summary,
+                "problems": list(outcome.problems),
+            }
+            for outcome in outcomes
+            if not outcome.failure and not outcome.skipped
+        ],
+        "skipped": [str(outcome.source) for outcome in outcomes if outcome.skipped],
+        "failed": [
+            {"input": str(outcome.source), "reason": outcome.failure} for outcome in outcomes if outcome.failure
+        ],
+    }

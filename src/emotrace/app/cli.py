@@ -1,0 +1,323 @@
+"""The command line. Each command reads its options, calls one library function and prints what comes back.
+
+Only typer is imported here, so that `emotrace --help` is instant; each command imports what it needs.
+"""
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from emotrace.app import console
+
+if TYPE_CHECKING:
+    from emotrace.app.batch import Outcome
+    from emotrace.app.listings import Row
+
+app = typer.Typer(
+    name="emotrace",
+    help="A video of a person speaking goes in, a trace of emotion over time comes out. Start with: emotrace demo",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+models_app = typer.Typer(help="The bundles: list them, show a model card, fetch the better face detector.")
+app.add_typer(models_app, name="models", invoke_without_command=True)
+
+
+class Format(StrEnum):
+    """Of a result."""
+
+    csv = "csv"
+    json = "json"
+    parquet = "parquet"
+    html = "html"
+
+
+class Detector(StrEnum):
+    """Of faces."""
+
+    auto = "auto"
+    yunet = "yunet"
+    haar = "haar"
+
+
+class Branch(StrEnum):
+    """One modality alone."""
+
+    voice = "voice"
+    face = "face"
+
+
+class People(StrEnum):
+    """Whose trace is made."""
+
+    main = "main"
+
+
+class Fetchable(StrEnum):
+    """Files that are not in the package."""
+
+    yunet = "yunet"
+
+
+_DEFAULT_FORMATS = (Format.csv, Format.json, Format.html)
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+BundleName = Annotated[str, typer.Option("--bundle", help="Name of a bundle, or its folder.")]
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from emotrace import __version__
+
+        typer.echo(f"emotrace {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _start(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def analyze(
+    inputs: Annotated[list[str], typer.Argument(help="Files, folders or globs: video, silent video, or sound.")],
+    output: Annotated[Path, typer.Option(help="Folder of the results; mirrors the input tree.")] = Path(
+        "emotrace-results"
+    ),
+    bundle: BundleName = "default",
+    formats: Annotated[
+        list[Format] | None,
+        typer.Option("--format", help="Of the results, repeat it for several; csv, json and html without it."),
+    ] = None,
+    annotate: Annotated[bool, typer.Option("--annotate", help="Also write the video with the trace on it.")] = False,
+    detector: Annotated[Detector | None, typer.Option(help="Of faces; the bundle's choice without it.")] = None,
+    only: Annotated[Branch | None, typer.Option(help="Use one modality alone.")] = None,
+    people: Annotated[People, typer.Option(help="Whose trace: the main person's.")] = People.main,
+    skip_existing: Annotated[
+        bool, typer.Option("--skip-existing", help="Leave inputs alone whose results are all there.")
+    ] = False,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Analyse recordings: arousal, valence, emotions, and how much voice and face were trusted, over time.
+
+    Exit status: 0 all done, 1 some inputs failed (each is named with its reason), 2 wrong usage.
+    """
+    with console.errors_as_lines(debug):
+        from emotrace.app import batch
+        from emotrace.app.inputs import find_jobs
+        from emotrace.bundle import load_bundle
+        from emotrace.errors import BundleError, SettingsError
+
+        chosen = batch.check_formats([kind.value for kind in formats or _DEFAULT_FORMATS])
+        try:
+            loaded = load_bundle(bundle)
+        except BundleError as error:  # nothing was tried yet: the option is wrong, not an input
+            raise SettingsError(f"--bundle: {error}") from error
+        wishes = batch.Wishes(
+            bundle=loaded,
+            formats=chosen,
+            only=None if only is None else only.value,
+            detector=None if detector is None else detector.value,
+            annotate=annotate,
+            skip_existing=skip_existing,
+            debug=debug,
+        )
+        jobs = find_jobs(inputs, output)
+        outcomes: list[Outcome] = []
+        try:
+            with console.progress_bar(len(jobs)) as start:
+                for outcome in batch.run(jobs, wishes, start):
+                    outcomes.append(outcome)
+                    _tell(outcome, as_json)
+        except KeyboardInterrupt:
+            console.note(f"Interrupted: {len(outcomes)} of {len(jobs)} inputs are done; their results are kept.")
+            raise typer.Exit(console.INTERRUPTED) from None
+        finally:
+            if as_json:
+                typer.echo(json.dumps(batch.document(outcomes), indent=2))
+        if any(outcome.failure for outcome in outcomes):
+            raise typer.Exit(console.FAILED)
+
+
+def _tell(outcome: "Outcome", as_json: bool) -> None:
+    """Print the paths of one outcome on stdout at once, so that an interrupt loses none, the rest on stderr."""
+    if outcome.failure:
+        console.note(f"{outcome.source}: {outcome.failure}")
+    for problem in outcome.problems:
+        console.note(f"{outcome.source}: {problem}")
+    if outcome.skipped:
+        console.note(f"{outcome.source}: skipped, its results are there")
+    elif not as_json:
+        for path in outcome.files.values():
+            typer.echo(str(path))
+
+
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option(help="Folder of the clip and its results.")] = Path("emotrace-demo"),
+    debug: Debug = False,
+) -> None:
+    """Make a clip whose trace is known, analyse it, and write the report. Needs no data and no network."""
+    with console.errors_as_lines(debug):
+        from emotrace.app.demonstration import run_demo
+
+        with console.progress_bar(1) as start:
+            for line in run_demo(output, start("demo clip")):
+                typer.echo(line)
+
+
+@models_app.callback(invoke_without_command=True)
+def _models(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        models_list()
+
+
+@models_app.command("list")
+def models_list(as_json: AsJson = False) -> None:
+    """List the bundles inside the package."""
+    with console.errors_as_lines():
+        from emotrace.app import listings
+
+        _print_rows(listings.bundles(), as_json)
+
+
+@models_app.command("show")
+def models_show(name: Annotated[str, typer.Argument(help="Name of a bundle, or its folder.")]) -> None:
+    """Print the model card of a bundle: data, licence, intended use, limits, figures."""
+    with console.errors_as_lines():
+        from emotrace.bundle import load_bundle
+
+        typer.echo(load_bundle(name).card)
+
+
+@models_app.command("fetch")
+def models_fetch(name: Annotated[Fetchable, typer.Argument(help="yunet: the better face detector.")]) -> None:
+    """Download a file into the user's cache; its sha256 is checked, a broken download goes on where it stopped."""
+    with console.errors_as_lines():
+        from emotrace import downloads
+
+        files = {Fetchable.yunet: downloads.YUNET}
+        typer.echo(str(downloads.fetch(files[name])))
+
+
+@app.command()
+def systems(as_json: AsJson = False) -> None:
+    """List the systems that can be trained, each with its paper."""
+    with console.errors_as_lines(), console.lab_needed("systems"):
+        from emotrace.app import listings
+
+        _print_rows(listings.systems(), as_json)
+
+
+@app.command()
+def corpora(as_json: AsJson = False) -> None:
+    """List the corpora that can be read, each with its citation and licence."""
+    with console.errors_as_lines():
+        from emotrace.app import listings
+
+        _print_rows(listings.corpora(), as_json)
+
+
+@app.command()
+def train(
+    preset: Annotated[str, typer.Argument(help="`default`: the bundle inside the package.")],
+    data: Annotated[Path, typer.Option(help="Folder with ferplus, ravdess, nemo, emogator in their official layout.")],
+    output: Annotated[Path, typer.Option(help="Folder of the run: logs, checkpoints, bundle.")] = Path("runs/default"),
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in --output.")] = False,
+    assignments: Annotated[
+        list[str] | None, typer.Option("--set", help="KEY=VALUE, overrides a setting; repeat it for several.")
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Train a bundle from the corpora on disk."""
+    with console.errors_as_lines(debug), console.lab_needed("train"):
+        from emotrace.training import default
+
+        if preset != "default":
+            raise typer.BadParameter(f"there is no preset {preset!r}: expected default", param_hint="PRESET")
+        default.train_default(data, output, resume=resume, assignments=assignments or [])
+        typer.echo(str(output))
+
+
+@app.command()
+def evaluate(
+    bundle: Annotated[str, typer.Argument(help="Name of a bundle, or its folder.")],
+    corpus: Annotated[str, typer.Option(help="ferplus, ravdess, nemo or composed.")],
+    root: Annotated[Path, typer.Option(help="Folder of the corpus in its official layout.")],
+    split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
+    only: Annotated[Branch | None, typer.Option(help="Evaluate one branch alone.")] = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Measure a bundle on a split of a corpus."""
+    with console.errors_as_lines(debug), console.lab_needed("evaluate"):
+        from emotrace.training import evaluation
+
+        figures = evaluation.evaluate(
+            bundle, corpus=corpus, root=root, split=split, only=None if only is None else only.value
+        )
+        _print_figures(figures, as_json)
+
+
+@app.command()
+def bench(
+    video: Annotated[
+        Path | None, typer.Argument(help="A recording of your own; a generated talking clip of one minute without it.")
+    ] = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Measure speed, memory and start-up on this machine."""
+    with console.errors_as_lines(debug):
+        from emotrace.app import measuring
+
+        _print_figures(measuring.figures(video), as_json)
+
+
+@app.command()
+def doctor(as_json: AsJson = False, debug: Debug = False) -> None:
+    """Examine the installation; exit status 1 where something has to be done."""
+    with console.errors_as_lines(debug):
+        from emotrace.app.doctor import examine
+
+        findings = examine()
+        if as_json:
+            typer.echo(json.dumps([vars(finding) for finding in findings], indent=2))
+        else:
+            for finding in findings:
+                typer.echo(f"{'ok ' if finding.ok else 'BAD'}  {finding.name:24}{finding.found}")
+        if not all(finding.ok for finding in findings):
+            raise typer.Exit(console.FAILED)
+
+
+def _print_rows(rows: "list[Row]", as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps([vars(row) for row in rows], indent=2))
+        return
+    width = max((len(row.name) for row in rows), default=0) + 2
+    for row in rows:
+        typer.echo(f"{row.name:{width}}{row.text}")
+
+
+def _print_figures(figures: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(figures, indent=2))
+        return
+    for name, value in figures.items():
+        shown = f"{value:.4g}" if isinstance(value, float) else json.dumps(value) if isinstance(value, dict) else value
+        typer.echo(f"{name}: {shown}")

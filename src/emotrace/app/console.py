@@ -1,0 +1,102 @@
+"""What happens -> lines on stderr and an exit code: progress, problems, and errors without a traceback."""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import typer
+
+from emotrace.errors import EmotraceError, SettingsError
+
+FAILED = 1
+WRONG_USAGE = 2
+INTERRUPTED = 130
+
+
+def note(text: str) -> None:
+    """Print one line on stderr; line breaks inside, as third parties like them, become blanks."""
+    typer.echo(" ".join(text.split()), err=True)
+
+
+def reason(error: BaseException) -> str:
+    """Return one line that says what went wrong: our own message, or the type of an error nobody foresaw."""
+    if isinstance(error, EmotraceError):
+        return str(error)
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{error.strerror or error}"
+    if isinstance(error, MemoryError):
+        return "not enough memory"
+    return f"unexpected: {type(error).__name__}: {error}; run with --debug to see where"
+
+
+@contextmanager
+def errors_as_lines(debug: bool = False) -> Iterator[None]:
+    """Turn what leaves a command into one line and an exit code; with `debug` it passes through."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        note("Interrupted.")
+        raise typer.Exit(INTERRUPTED) from None
+    except BrokenPipeError:  # the reader of our results has gone, as in `emotrace systems | head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(FAILED) from None
+    except Exception as error:
+        if debug or isinstance(error, (typer.Exit, typer.Abort, typer.BadParameter)):
+            raise
+        note(f"emotrace: {reason(error)}")
+        raise typer.Exit(WRONG_USAGE if isinstance(error, SettingsError) else FAILED) from error
+
+
+@contextmanager
+def lab_needed(command: str) -> Iterator[None]:
+    """Say what to install where a command of the lab meets an installation without it."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("emotrace"):
+            raise
+        raise SettingsError(
+            f"`emotrace {command}` needs the lab, and {error.name} is not installed: run pip install 'emotrace[train]'."
+        ) from error
+
+
+@contextmanager
+def progress_bar(total: int) -> Iterator[Callable[[str], Callable[[float, float | None], None]]]:
+    """Yield a function that starts the bar of one file and returns what to call with seconds done and in all.
+
+    The bar is drawn on stderr, and only where that is a terminal.
+    """
+    if not sys.stderr.isatty():
+        yield lambda name: lambda seconds_done, duration: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.fields[position]}"),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.fields[speed]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task("", total=None, position="", speed="")
+        number = 0
+
+        def start(name: str) -> Callable[[float, float | None], None]:
+            nonlocal number
+            number += 1
+            begin = time.monotonic()
+            position = f"{number}/{total}" if total > 1 else ""
+            bars.reset(task, total=None, description=name, position=position, speed="")
+
+            def advance(seconds_done: float, duration: float | None) -> None:
+                speed = seconds_done / max(time.monotonic() - begin, 1e-3)
+                bars.update(task, completed=seconds_done, total=duration, speed=f"{speed:.1f}x real time")
+
+            return advance
+
+        yield start
