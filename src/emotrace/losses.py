@@ -1,7 +1,7 @@
 """Predictions, labels and a mask of the ticks that count -> the losses of training.
 
-Every mask `valid` is bool, true where a tick counts; whatever stands elsewhere, even NaN, changes neither the loss nor
-its gradient. Where no tick counts a loss is a constant without gradient.
+Every mask `valid` is bool, true where a tick counts; whatever stands elsewhere, even NaN, changes neither the
+loss nor its gradient. Where no tick counts the gradient is zero.
 
 Axes: B recordings, T ticks, D dimensions (arousal, valence), E emotions. Equations: Liu & Tang 2021.
 """
@@ -28,7 +28,7 @@ def rmse_loss(prediction: Tensor, truth: Tensor, valid: Tensor, *, eps: float = 
 def ccc_loss(prediction: Tensor, truth: Tensor, valid: Tensor, *, eps: float = 1e-8) -> Tensor:
     """1 - Lin's concordance correlation of each dimension, averaged over dimensions (eq. 35).
 
-    The correlation is taken over all ticks that count, of all recordings together, with moments that divide by N.
+    The correlation is over all ticks that count, of all recordings together, with moments that divide by N.
 
     Args:
         prediction: [B, T, D].
@@ -57,8 +57,8 @@ def modal_scaling_loss(
 ) -> Tensor:
     """Pull the audio weight beta to the modality that is there (eq. 31); its minimum is at (1 + m - n) / 2.
 
-    The literal form also pulls beta to 0.5 where voice and face are both good. The gated form weighs each tick by
-    |m - n|, so that it acts only where one modality is better.
+    The literal form also pulls beta to 0.5 where voice and face are both good. The gated form weighs each
+    tick by |m - n|, so that it acts only where one modality is better.
 
     Args:
         audio_weight: [B, T] beta in 0..1.

@@ -1,10 +1,10 @@
-"""Face regions and a voice state -> one face vector and the voice's weight (additive attention with a sentinel).
+"""Face regions and a voice state -> one face vector and the voice's weight, by additive attention.
 
-Paper: G. Liu and J. Tang, "Video emotion recognition based on multimodal attention", 2021, eqs. 28-30. The paper does
-not say how beta is computed. Its equations are those of Lu, Xiong, Parikh and Socher, "Knowing when to look", CVPR
-2017, whose sentinel is here the voice state; the gate is the other reading. Both classes share one signature.
+Paper: Liu & Tang 2021 (see `models/bimodal_attention.py`), eqs. 28-30. It does not say how beta is computed.
+Its equations are those of J. Lu, C. Xiong, D. Parikh, R. Socher, "Knowing when to look", CVPR 2017, whose
+sentinel is here the voice state; the gate is the other reading. Both classes have one signature.
 
-Axes: ... any leading axes (B, T), K regions, D width of a region, H width of the voice state, A attention width.
+Axes: ... any leading axes (B, T), K regions, D width of a region, H of the voice state, A of the attention.
 """
 
 import torch
@@ -21,7 +21,7 @@ class RegionAttention(nn.Module):
         self.weigh = nn.Linear(attention_dim, 1, bias=False)  # w_h
 
     def score(self, regions: Tensor, state: Tensor) -> Tensor:
-        """Return z [..., K]: the unnormalised attention to regions [..., K, D] given a state [..., H] (eq. 28)."""
+        """Return z [..., K], the logits of attention to regions [..., K, D] by a state [..., H] (eq. 28)."""
         joint = self.regions(regions) + self.state(state).unsqueeze(-2)
         scores: Tensor = self.weigh(joint.tanh()).squeeze(-1)
         return scores
@@ -38,7 +38,7 @@ def pool_regions(regions: Tensor, scores: Tensor) -> Tensor:
 
 
 class SentinelAttention(nn.Module):
-    """Lets the voice state compete with the face regions: beta is its share of one softmax over K + 1 scores."""
+    """Lets the voice compete with the face regions: beta is its share of one softmax over K + 1 scores."""
 
     def __init__(self, region_dim: int, state_dim: int, attention_dim: int) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ class SentinelAttention(nn.Module):
     def forward(self, regions: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Return c [..., D] and beta [...] for regions [..., K, D] and a state [..., H].
 
-        The last element of softmax([z; s]) is sigmoid(s - log sum exp z); the other elements, renormalised, are
+        The last element of softmax([z; s]) is sigmoid(s - log sum exp z); the others, renormalised, are
         softmax(z).
         """
         attention = self.attention
@@ -60,7 +60,7 @@ class SentinelAttention(nn.Module):
 
 
 class GatedAttention(nn.Module):
-    """Pools the face regions first, then weighs the pooled face against the voice: beta is a sigmoid of both."""
+    """Pools the face regions, then weighs the pooled face against the voice: beta is a sigmoid of both."""
 
     def __init__(self, region_dim: int, state_dim: int, attention_dim: int) -> None:
         super().__init__()

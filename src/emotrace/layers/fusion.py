@@ -1,4 +1,4 @@
-"""What all fusion networks share: their output, and the voice branch that carries its state from step to step.
+"""What all fusion networks share: their output, and the voice branch that carries its state along.
 
 Axes: B recordings, T ticks, A voice features, H hidden width, E emotions.
 """
@@ -9,17 +9,17 @@ import torch
 from torch import Tensor, nn
 
 State = tuple[Tensor, Tensor]
-"""Hidden and cell state of the voice's LSTM, each [B, H]: carried from one stretch of a recording to the next."""
+"""Hidden and cell state of the voice's LSTM, each [B, H], carried from stretch to stretch of a recording."""
 
 Missing = Literal["mask", "zeros"]
-"""How a missing modality enters: "mask" excludes it; "zeros" replaces its features by zeros and says no more (paper)."""
+"""How a missing modality enters: "mask" excludes it; "zeros" (paper) only makes its features zero."""
 
 
 class FusionOutput(NamedTuple):
     """What a fusion network says at every tick.
 
     Attributes:
-        arousal_valence: [B, T, 2] arousal and valence, in this order; linear, so clip to [-1, 1] before showing it.
+        arousal_valence: [B, T, 2] arousal and valence, in this order; not bounded: clip to [-1, 1] for show.
         emotion_logits: [B, T, E].
         audio_weight: [B, T] beta of eq. 30 in 0..1; the face's share is 1 - beta.
         state: to be given to the next call for the same recording.
@@ -34,8 +34,8 @@ class FusionOutput(NamedTuple):
 class VoiceContext(nn.Module):
     """Voice features -> what was heard so far: a fully connected layer and an LSTM (Liu & Tang 2021, eq. 27).
 
-    Features of ticks without voice are never read. With "mask" such a tick enters the LSTM as a learned vector, so
-    that the network can tell silence from any real sound; with "zeros" it enters as features of zero.
+    Features of ticks without voice are never read. With "mask" such a tick enters the LSTM as a learned
+    vector, so that the network can tell silence from any real sound; with "zeros" it enters as zeros.
     """
 
     def __init__(self, audio_dim: int, hidden_dim: int, *, missing: Missing) -> None:

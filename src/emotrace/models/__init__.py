@@ -14,4 +14,4 @@ MODELS: Mapping[str, type[FusionModel]] = MappingProxyType(
         "concatenation": Concatenation,
     }
 )
-"""Each class has a `Config` (a frozen dataclass of its settings), `paper`, and the same `forward` and `initial_state`."""
+"""Each class has a `Config` (a frozen dataclass), `paper`, and the same `forward` and `initial_state`."""

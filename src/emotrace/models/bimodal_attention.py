@@ -1,10 +1,11 @@
 """Voice and face features -> arousal, valence, emotions and the voice's weight, by attention to face regions.
 
-Paper: G. Liu and J. Tang, "Video emotion recognition based on multimodal attention", 2021, section 5, eqs. 27-30. The defaults
-are the paper's where it says something. Unlike the paper: arousal and valence come from one network instead of two,
-and an emotion head stands beside them.
+Paper: Liu & Tang, "Audio and video bimodal emotion recognition in social networks based on improved AlexNet
+network and attention mechanism", Journal of Information Processing Systems 17 (2021) 754-771; section 5, eqs.
+27-30. The defaults are the paper's where it says something. Unlike the paper: arousal and valence come from
+one network instead of two, and an emotion head stands beside them.
 
-Axes: B recordings, T ticks, A voice features, K face regions, D width of a region, H hidden width, E emotions.
+Axes: B recordings, T ticks, A voice features, K face regions, D width of a region, H hidden, E emotions.
 """
 
 from dataclasses import dataclass
@@ -24,16 +25,16 @@ class BimodalAttentionConfig:
     audio_dim: int
     """Voice features per tick."""
     region_dim: int
-    """Channels of a face region; mapped linearly to `hidden_dim` where it differs, as eq. 30 adds voice and face."""
+    """Channels of a face region; mapped linearly to `hidden_dim` where it differs, as eq. 30 adds the two."""
     hidden_dim: int = 512
     attention_dim: int = 256
     num_emotions: int = 8
     beta_form: Literal["sentinel", "gate"] = "sentinel"
     """How the audio weight is computed, which the paper leaves open: see `layers/attention.py`."""
     residual: bool = True
-    """Adds the voice state to the mix before the heads. Without it a voice of weight 0 has no part in the answer."""
+    """Adds the voice state to the mix before the heads. Without it a voice of weight 0 is not in the mix."""
     missing: Missing = "zeros"
-    """"mask" gives a missing modality no weight; with "zeros" the network must learn that from the modal-scaling loss."""
+    """With "mask" a missing modality has no weight; with "zeros" the modal-scaling loss must teach that."""
     dropout: float = 0.3
 
 
@@ -92,6 +93,6 @@ def _mix(voice: Tensor, face: Tensor, audio_weight: Tensor) -> Tensor:
 
 
 def _weight_of_known(audio_weight: Tensor, audio_valid: Tensor, video_valid: Tensor) -> Tensor:
-    """Return beta where both are known, else what minimises eq. 31: 1 voice alone, 0 face alone, 0.5 neither."""
+    """Return beta where both are known, else the minimum of eq. 31: 1 voice, 0 face, 0.5 neither."""
     alone = (1 + audio_valid.to(audio_weight.dtype) - video_valid.to(audio_weight.dtype)) / 2
     return torch.where(audio_valid & video_valid, audio_weight, alone)

@@ -1,9 +1,9 @@
-"""Voice and face features -> arousal, valence and emotions, by plain concatenation: the comparator of the fusion.
+"""Voice and face features -> arousal, valence and emotions, by plain concatenation: a comparator.
 
-Ours, not a published system: the same voice branch and heads as `bimodal_attention.py`, but the face regions are
-averaged without attention and the two modalities joined without a weight.
+Ours, not a published system: the same voice branch and heads as `bimodal_attention.py`, but the face regions
+are averaged without attention and the two modalities joined without a weight.
 
-Axes: B recordings, T ticks, A voice features, K face regions, D width of a region, H hidden width, E emotions.
+Axes: B recordings, T ticks, A voice features, K face regions, D width of a region, H hidden, E emotions.
 """
 
 from dataclasses import dataclass
@@ -23,12 +23,12 @@ class ConcatenationConfig:
     hidden_dim: int = 512
     num_emotions: int = 8
     missing: Missing = "zeros"
-    """"mask" gives the joining layer zeros in place of a missing modality; "zeros" feeds zeros to its branch."""
+    """With "mask" zeros are joined in place of a missing modality; with "zeros" its branch sees zeros."""
     dropout: float = 0.3
 
 
 class Concatenation(nn.Module):
-    """Joins the voice state and the mean face region; causal. Its audio weight is always 0.5, as it has none."""
+    """Joins the voice state and the mean face region; causal. It has no audio weight and returns 0.5."""
 
     Config = ConcatenationConfig
     paper = "none: comparator"
