@@ -113,11 +113,10 @@ def write(timeline: "Timeline", kind: str, path: Path, source: Path) -> None:
         timeline.to_parquet(path)
     elif kind == "html":
         from emotrace.inference import thumbnails
-        from emotrace.report import write_report
+        from emotrace.report import thumbnail_times, write_report
 
-        seconds = timeline.metadata.duration_seconds
-        times = [(number + 0.5) * seconds / thumbnails.COUNT for number in range(thumbnails.COUNT)]
-        write_report(timeline, path, media=source, thumbnails=thumbnails.take(source, times))
+        pictures = thumbnails.take(source, thumbnail_times(timeline.metadata.duration_seconds))
+        write_report(timeline, path, media=source, thumbnails=pictures)
     else:
         from emotrace.annotate import annotate
 

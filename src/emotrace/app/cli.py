@@ -212,7 +212,8 @@ def models_fetch(name: Annotated[Fetchable, typer.Argument(help="yunet: the bett
         from emotrace import downloads
 
         files = {Fetchable.yunet: downloads.YUNET}
-        typer.echo(str(downloads.fetch(files[name])))
+        with console.progress_bar(1) as start:
+            typer.echo(str(downloads.fetch_model(files[name], progress=start(name.value))))
 
 
 @app.command()

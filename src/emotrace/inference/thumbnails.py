@@ -7,7 +7,6 @@ from emotrace import images
 from emotrace.media import VideoFrame, open_clip
 from emotrace.report import Thumbnail
 
-COUNT = 8
 MAX_SIDE = 240
 """Pixels of the longer side."""
 
