@@ -1,7 +1,7 @@
-"""A media file -> mono sound and upright pictures in the order of the file, each with its media time in seconds.
+"""A media file -> mono sound and upright pictures in the order of the file, each with its media time.
 
-Media time is the presentation time, counted from the earliest start of the streams that are read. It never comes from
-counting frames, except where a file has no timestamps at all.
+Media time is the presentation time in seconds, counted from the earliest start of the streams that are read.
+It never comes from counting frames, except where a file has no timestamps at all.
 """
 
 import os
@@ -41,10 +41,10 @@ _CONTAINERS = (
     "mov,matroska,webm,avi,flv,live_flv,mpegts,mpeg,mpegvideo,asf,rm,nut,mxf,gxf,dv,wtv,ivf,obu,h264,hevc,m4v,mjpeg,"
     "gif,apng,wav,w64,rf64,aiff,caf,au,mp3,aac,ac3,eac3,dts,flac,ogg,opus,amr,amrnb,amrwb,ape,wv,tta,tak,mpc,mpc8,3dostr"
 )
-"""Formats that hold their media themselves. Playlists (hls, dash, concat, ...) could open other files or addresses."""
+"""Formats that hold their media themselves. Playlists (hls, dash, concat, ...) could open other files."""
 
-_DECLARES_DURATION = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "flv", "wav")
-"""Formats whose header says how long they are; others are estimated from the bit rate."""
+_DECLARES_DURATION = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "flv")
+"""Formats whose header says how long they are; FFmpeg estimates others from what is in the file."""
 
 _NOT_VIDEO = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
 _ROUNDING_SECONDS = 0.001
@@ -187,8 +187,9 @@ class Clip:
             streams = _Streams.of(container, self.info.path)
             reading = _Reading(streams, streams.zero_seconds(), SoundTrack(sample_rate), video_rate_hz)
             declared = self.info.duration_seconds if container.format.name in _DECLARES_DURATION else None
+            missing_end = _missing_end(self.info.path)
             yield from reading.run(container)
-            self._problems = reading.problems(declared)
+            self._problems = (*reading.problems(declared), *missing_end)
         if not reading.num_frames and not reading.num_chunks:
             raise MediaError(f"{self.info.path} holds no sound and no picture that can be decoded. {_ADVICE}")
 
@@ -227,7 +228,7 @@ def open_clip(path: Path) -> Clip:
     """Open a media file of any format that FFmpeg reads and that holds its media itself.
 
     Raises:
-        MediaError: the file cannot be read, is not a recording, or is beyond the bounds at the top of this file.
+        MediaError: the file cannot be read, is not a recording, or is beyond the bounds of this file.
     """
     with ExitStack() as stack:
         container = _open_container(path, stack)
@@ -273,7 +274,7 @@ def _open_container(path: Path, stack: ExitStack) -> InputContainer:
 
 
 class _Nameless:
-    """A file that only its content describes: FFmpeg takes names such as img%03d.jpg for a request to open others."""
+    """A file that only its content describes: FFmpeg takes a name such as img%03d.jpg for many files."""
 
     def __init__(self, file: Any) -> None:
         self.read = file.read
@@ -296,6 +297,16 @@ def _looks_like(path: Path) -> str:
     return "is not a media file, or its beginning is damaged"
 
 
+def _missing_end(path: Path) -> tuple[str, ...]:
+    """Compare a RIFF file (avi, wav) with the size in its header; a live recording declares 0 or 2^32 - 1."""
+    with path.open("rb") as file:
+        head = file.read(8)
+    declared, size = int.from_bytes(head[4:8], "little") + 8, path.stat().st_size
+    if head[:4] != b"RIFF" or not size < declared < 2**32:
+        return ()
+    return (f"cut off: it ends after {size} of the {declared} bytes that it declares",)
+
+
 @dataclass(frozen=True)
 class _Streams:
     """The streams of a file that are read."""
@@ -305,7 +316,7 @@ class _Streams:
 
     @staticmethod
     def of(container: InputContainer, path: Path) -> "_Streams":
-        """Choose the first sound and the best video, and refuse what is beyond the bounds before decoding it."""
+        """Choose the first sound and the best video; refuse what is beyond the bounds before decoding it."""
         sounds = [stream for stream in container.streams.audio if stream.codec_context is not None]
         videos = [
             stream
@@ -323,8 +334,8 @@ class _Streams:
         if streams.video is not None and _too_large(streams.video.width, streams.video.height):
             found_size = f"{streams.video.width}x{streams.video.height}"
             raise MediaError(
-                f"{path} has pictures of {found_size} pixels; at most {MAX_SIDE} a side and {MAX_PIXELS} in all are "
-                "read. Scale it down first."
+                f"{path} has pictures of {found_size} pixels; at most {MAX_SIDE} a side and {MAX_PIXELS} in all "
+                "are read. Scale it down first."
             )
         return streams
 
@@ -365,6 +376,23 @@ def _upright_size(container: InputContainer, video: VideoStream | None) -> tuple
     return video.width, video.height
 
 
+class _Packing:
+    """Sound of eight and more planar channels -> packed: PyAV (18.1) crashes on the planes of such a frame."""
+
+    def __init__(self) -> None:
+        self._key: tuple[str, str, int] | None = None
+        self._converter = av.AudioResampler()
+
+    def packed(self, frame: AudioFrame) -> AudioFrame:
+        if not frame.format.is_planar or frame.layout.nb_channels < 8:
+            return frame
+        key = (frame.format.name, frame.layout.name, frame.sample_rate)
+        if key != self._key:
+            self._key, self._converter = key, av.AudioResampler(format=frame.format.packed)
+        (packed,) = self._converter.resample(frame)
+        return packed
+
+
 class _Reading:
     """One pass through a file: what is known so far of time, rate and damage."""
 
@@ -374,8 +402,11 @@ class _Reading:
         self._streams = streams
         self._zero = zero_seconds
         self._track = track
+        self._packing = _Packing()
         self._video_rate_hz = video_rate_hz
         self._next_due = 0.0
+        self._without_pts = False
+        self._decoding_delay: int | None = None
         self._picture_seconds: float | None = None
         self._picture_end = 0.0
         self._damage: Counter[str] = Counter()
@@ -384,6 +415,9 @@ class _Reading:
         self.num_chunks = 0
 
     def run(self, container: InputContainer) -> Iterator[AudioChunk | VideoFrame]:
+        self._without_pts = (
+            container.format.name == "avi"
+        )  # has decoding times only; what FFmpeg adds is a guess
         for stream in self._streams:
             stream.codec_context.thread_type = "AUTO"
             stream.codec_context.thread_count = min(MAX_THREADS, os.cpu_count() or 1)
@@ -447,25 +481,32 @@ class _Reading:
                 yield from self._picture(frame, seconds)
 
     def _media_seconds(self, frame: Any, stream: Any) -> float | None:
-        if frame.pts is None:
+        ticks = frame.pts
+        if self._without_pts and stream.type == "video":
+            ticks = frame.dts
+            if ticks is not None:
+                if self._decoding_delay is None:
+                    self._decoding_delay = ticks - (stream.start_time or 0)
+                ticks -= self._decoding_delay
+        if ticks is None:
             return None
-        seconds = float(frame.pts * stream.time_base)
+        seconds = float(ticks * stream.time_base)
         if self._zero is None:
             self._zero = seconds
         return seconds - self._zero
 
     def _sound(self, frame: AudioFrame, seconds: float | None) -> Iterator[AudioChunk]:
         if seconds is not None and abs(seconds - self._track.end_seconds) > MAX_JUMP_SECONDS:
-            self._damage["stretch of sound with an absurd timestamp"] += 1
+            self._damage["absurdly timed sound block"] += 1
             return
         num_channels = frame.layout.nb_channels
         try:
             if not 0 < num_channels <= MAX_CHANNELS:
                 raise ValueError(f"{num_channels} channels")
-            samples = mixed(frame.to_ndarray(), num_channels, self._track.num_channels)
+            samples = mixed(self._packing.packed(frame).to_ndarray(), num_channels, self._track.num_channels)
             yield from self._counted(self._track.push(seconds, samples, frame.sample_rate))
-        except ValueError:
-            self._damage["stretch of sound in a format that no recording has"] += 1
+        except (av.FFmpegError, ValueError):
+            self._damage["malformed sound block"] += 1
 
     def _counted(self, chunks: Iterator[AudioChunk]) -> Iterator[AudioChunk]:
         for chunk in chunks:
@@ -481,13 +522,13 @@ class _Reading:
         if seconds is None:
             seconds = 0.0 if last is None else last + period
         if abs(seconds - (last or 0.0)) > MAX_JUMP_SECONDS:
-            self._damage["picture with an absurd timestamp"] += 1
+            self._damage["absurdly timed picture"] += 1
             return
         if seconds < -_ROUNDING_SECONDS:
             return
         seconds = max(0.0, seconds)
         if last is not None and seconds <= last:
-            self._damage["picture whose timestamp goes back"] += 1
+            self._damage["out-of-order picture"] += 1
             return
         self._picture_seconds = seconds
         self._picture_end = seconds + period

@@ -1,17 +1,17 @@
-"""Decoded blocks of sound with timestamps -> contiguous 16-bit chunks at one sample rate, by streaming resampling."""
+"""Decoded blocks of sound with timestamps -> contiguous 16-bit chunks at one sample rate, while streaming."""
 
 import math
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import soxr  # type: ignore[import-untyped]
+import soxr
 from numpy.typing import NDArray
 
 from emotrace.types import AudioChunk, FloatArray
 
 GAP_SECONDS = 0.05
-"""Timestamps this far from where the samples so far end are believed; below it they are rounding and jitter."""
+"""Timestamps this far from where the samples so far end are believed; below it they are jitter."""
 
 _TOUCHING_SECONDS = 0.001
 """A run that starts this close to the end of the last one continues it exactly."""
@@ -20,7 +20,7 @@ _SAMPLE_RATES = range(1_000, 768_001)
 
 
 class SoundTrack:
-    """Joins blocks of sound into runs without gaps, each run resampled on its own and placed by its timestamp.
+    """Joins blocks of sound into runs without gaps, each resampled on its own and placed by its timestamp.
 
     The sound never overlaps itself: what lies before the end of what was given out is dropped.
 
@@ -125,7 +125,7 @@ class SoundTrack:
 
 
 def mixed(samples: NDArray[Any], source_channels: int, num_channels: int) -> FloatArray:
-    """Return [N], the mean over the channels, or [N, 2]: two channels as they are, others as their mean in both.
+    """Return [N], the mean over the channels, or [N, 2]: two channels as they are, else their mean in both.
 
     Args:
         samples: [C, N] planar or [1, N * C] packed, of any integer or float type that FFmpeg decodes to.

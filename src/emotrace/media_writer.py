@@ -29,8 +29,8 @@ _SILENCE_SAMPLES = 480_000
 class ClipWriter:
     """Writes a clip; a context manager.
 
-    The file appears under its name when the block ends well; until then it grows under a temporary name in the same
-    folder, which is removed when the block ends with an error.
+    The file appears under its name when the block ends well; until then it grows under a temporary name in the
+    same folder, which is removed when the block ends with an error.
     """
 
     def __init__(
