@@ -78,9 +78,7 @@ def make_demo(
         MediaError: the file cannot be written.
     """
     width, height = size
-    if not (
-        0 < seconds < math.inf and 1 <= frame_rate <= 120 and _MIN_SIDE <= min(size) <= max(size) <= _MAX_SIDE
-    ):
+    if not (0 < seconds < math.inf and 1 <= frame_rate <= 120 and _MIN_SIDE <= min(size) <= max(size) <= _MAX_SIDE):
         raise SettingsError(
             f"A clip of {seconds} s, {width}x{height} pixels and {frame_rate} pictures per second cannot be made; "
             f"expected more than 0 s, {_MIN_SIDE} to {_MAX_SIDE} pixels a side and 1 to 120 pictures per second."
@@ -90,12 +88,8 @@ def make_demo(
     speech = babble(lambda time: _mood(time / stretch), truth.no_speech, seed)
     stage = _Stage(width, height)
     mouth_open = 0.0
-    with ClipWriter(
-        path, width=width, height=height, frame_rate=frame_rate, sample_rate=SAMPLE_RATE
-    ) as writer:
-        for time, samples in zip(
-            truth.times.tolist(), _per_picture(speech, frame_rate, len(truth.times)), strict=True
-        ):
+    with ClipWriter(path, width=width, height=height, frame_rate=frame_rate, sample_rate=SAMPLE_RATE) as writer:
+        for time, samples in zip(truth.times.tolist(), _per_picture(speech, frame_rate, len(truth.times)), strict=True):
             loudness = min(1.0, float(np.sqrt(np.mean(samples**2))) / _LOUD)
             mouth_open += 0.6 * (loudness - mouth_open)
             no_face = truth.no_face[0] <= time < truth.no_face[1]
@@ -172,9 +166,7 @@ class _Stage:
             mouth_open: 0..1, by the loudness of the voice.
         """
         expression = _speaking(mix(_weights(story_seconds)), mouth_open, seconds)
-        picture = self._painter.paint(
-            expression, gaze=0.02 * math.sin(0.9 * seconds) * math.sin(0.37 * seconds)
-        )
+        picture = self._painter.paint(expression, gaze=0.02 * math.sin(0.9 * seconds) * math.sin(0.37 * seconds))
         roll = math.radians(2.0) * math.sin(0.8 * seconds) + math.radians(0.8) * math.sin(2.3 * seconds)
         x = self._centre[0] + 0.10 * self._scale * math.sin(0.55 * seconds)
         y = self._centre[1] + self._scale * (0.03 * math.sin(1.1 * seconds) + 0.03 * mouth_open)

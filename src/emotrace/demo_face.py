@@ -121,9 +121,7 @@ class HeadPainter:
         self._face = _Canvas(face.pixels.copy(), face.x, face.y, face.pixel)
         self._skin_mask = (_head_mask(face) * _edge(face.y - _hairline(face.x), 0.09))[..., None]
         self._tint = _skin_tint(face)
-        self._slopes = np.stack(
-            [_slopes(face.x, face.y, bumps) for bumps in (_HEAD, _SMILE, _FURROW, _FOREHEAD)]
-        )
+        self._slopes = np.stack([_slopes(face.x, face.y, bumps) for bumps in (_HEAD, _SMILE, _FURROW, _FOREHEAD)])
         self._slopes[0] += _dome_slopes(face.x, face.y)
 
     def paint(self, expression: Expression, gaze: float = 0.0) -> Image:
@@ -246,11 +244,7 @@ def _paint_mouth(face: _Canvas, expression: Expression) -> None:
     mouth.tint(opened, (52, 16, 18))
     mouth.tint(0.8 * opened * _edge(y - lower + 0.12, 0.06), (150, 70, 72))
     gap = lower - upper
-    teeth = (
-        opened
-        * _edge(upper + np.minimum(0.13, 0.8 * gap) - y, sharp)
-        * _edge(1 - 1.05 * np.abs(across), 0.15)
-    )
+    teeth = opened * _edge(upper + np.minimum(0.13, 0.8 * gap) - y, sharp) * _edge(1 - 1.05 * np.abs(across), 0.15)
     mouth.tint(teeth, (240, 236, 226))
     mouth.tint(0.18 * teeth * _line(np.sin(np.pi * x / 0.095), 0.25), (120, 100, 96))
     mouth.tint(0.85 * ends * _line(y - seam, 0.016) * _line(gap, 0.05), (84, 34, 34))
@@ -267,12 +261,10 @@ def _paint_bust(bust: _Canvas) -> _Array:
     sheen = _line(np.hypot(x + 0.25, y - 0.3) - 1.55, 0.14)
     strands = 1 + 0.10 * np.sin(70 * angle) + 0.08 * np.sin(113 * angle + 2) + 0.55 * sheen
     bust.pixels[...] = strands[..., None] * _HAIR
-    hair = _edge(
-        1 - np.where(y < 0.1, np.hypot(x / 1.13, y / 1.60), np.abs(x) / 1.13 + 3 * (y - 0.1)), 2 * soft
-    )
+    hair = _edge(1 - np.where(y < 0.1, np.hypot(x / 1.13, y / 1.60), np.abs(x) / 1.13 + 3 * (y - 0.1)), 2 * soft)
     neck = _edge(0.54 + 0.25 * np.maximum(y - 1.45, 0) - np.abs(x), soft) * _edge(y - 0.6, soft)
     bust.tint(neck, np.clip(0.42 + 0.5 * (y - 1.2) - 0.18 * x, 0.42, 0.86)[..., None] * _SKIN)
-    collar = 1.72 + 0.40 * _line(x, 0.42) + 0.09 * np.maximum(np.abs(x) - 0.6, 0) ** 3.2
+    collar = 1.72 + 0.40 * _line(x, 0.42) + 0.18 * np.maximum(np.abs(x) - 0.6, 0) ** 3.6
     shirt = _edge(y - collar, soft)
     folds = 1 - 0.11 * x + 0.06 * np.sin(5 * x + 2 * y) - 0.35 * _line(y - collar, 0.05)
     bust.tint(shirt, folds[..., None] * _SHIRT)

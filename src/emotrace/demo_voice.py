@@ -99,7 +99,7 @@ def _syllable(mood: Mood, seconds: float, declination: float, rng: np.random.Gen
     centre_hz, noise_seconds, level = _CONSONANTS[rng.integers(len(_CONSONANTS))]
     onset = round(noise_seconds * SAMPLE_RATE)
     sound = np.zeros(count + _RING)
-    loudness = 0.28 * 10 ** (0.45 * mood.arousal) * rng.uniform(0.85, 1.1)
+    loudness = 0.24 * 10 ** (0.45 * mood.arousal) * rng.uniform(0.85, 1.1)
     if level:
         sound[:onset] += loudness * level * _hiss(onset, centre_hz, rng)
     pitch_hz = 118 * 2 ** (0.75 * mood.arousal + 0.12 * mood.valence) * declination
