@@ -32,9 +32,7 @@ def babble(length: int, rng: np.random.Generator) -> FloatArray:
     seconds = np.arange(length) / RATE
     phase = 2 * np.pi * np.cumsum(120 * (1 + 0.1 * np.sin(2 * np.pi * 0.7 * seconds))) / RATE
     harmonics = sum(np.sin(k * phase) / k for k in range(1, 20))
-    return np.asarray(
-        harmonics * np.clip(0.6 + 0.5 * np.cos(2 * np.pi * 4 * seconds), 0.1, 1), dtype=np.float32
-    )
+    return np.asarray(harmonics * np.clip(0.6 + 0.5 * np.cos(2 * np.pi * 4 * seconds), 0.1, 1), dtype=np.float32)
 
 
 def tone(length: int, rng: np.random.Generator) -> FloatArray:

@@ -20,9 +20,7 @@ def tone(hz: float, length: int = WINDOW) -> FloatArray:
 
 @pytest.mark.parametrize(("bands", "low", "high"), [(64, 60.0, 7_600.0), (24, 0.0, 8_000.0)])
 def test_mel_filters_equal_librosa(bands: int, low: float, high: float) -> None:
-    expected = librosa.filters.mel(
-        sr=16_000, n_fft=512, n_mels=bands, fmin=low, fmax=high, htk=False, norm=None
-    )
+    expected = librosa.filters.mel(sr=16_000, n_fft=512, n_mels=bands, fmin=low, fmax=high, htk=False, norm=None)
     np.testing.assert_allclose(mel_filters(bands, 512, 16_000, low, high), expected, atol=1e-5)
 
 

@@ -64,9 +64,7 @@ def hamming(length: int) -> FloatArray:
     return window
 
 
-def frame_signal(
-    samples: FloatArray, frame_length: int = FRAME_LENGTH, hop_length: int = HOP_LENGTH
-) -> FloatArray:
+def frame_signal(samples: FloatArray, frame_length: int = FRAME_LENGTH, hop_length: int = HOP_LENGTH) -> FloatArray:
     """Return [frames, frame_length]: a read-only view of overlapping frames, without padding.
 
     There are 1 + (N - frame_length) // hop_length frames, none if N < frame_length.
@@ -175,9 +173,7 @@ def _detect_block(state: EndpointState, samples: FloatArray) -> tuple[EndpointSt
     centred = frames - frames.mean(axis=1, keepdims=True)
     window = hamming(FRAME_LENGTH)
     frames_db = _decibels(short_term_energy(centred, window).astype(np.float64) / np.sum(window**2))
-    speaking, run, crossings, by_frame = _follow(
-        state, frames_db, zero_crossing_rate(centred), floor_db, peak_db
-    )
+    speaking, run, crossings, by_frame = _follow(state, frames_db, zero_crossing_rate(centred), floor_db, peak_db)
 
     speech = np.array(by_frame).reshape(-1, _FRAMES_PER_TICK).sum(axis=1) >= _FRAMES_PER_TICK / 2
     top = 10 ** (np.maximum(peak_db, _FLOOR_DB) / 10)

@@ -21,9 +21,7 @@ _BLOCK_FRAMES = 1024
 _SPECTRUM_SHAPE = (24, 120)
 
 
-def mel_filters(
-    num_bands: int, fft_length: int, sample_rate: int, low_hz: float, high_hz: float
-) -> FloatArray:
+def mel_filters(num_bands: int, fft_length: int, sample_rate: int, low_hz: float, high_hz: float) -> FloatArray:
     """Return [bands, bins]: triangles with peak 1, spaced evenly on Slaney's mel scale.
 
     The scale is linear up to 1 kHz (200/3 Hz per mel) and logarithmic above (27 mels per factor 6.4), as in
@@ -62,16 +60,19 @@ def log_mel(samples: FloatArray, *, num_bands: int = 64) -> FloatArray:
         num_bands: mel bands from 60 to 7600 Hz.
     """
     samples = samples.astype(np.float32, copy=False)
-    filters = _filters(num_bands, FFT_LENGTH)
     num_frames = max(0, 1 + (len(samples) - FRAME_LENGTH) // HOP_LENGTH)
     bands = np.empty((num_frames, num_bands), dtype=np.float32)
     for first in range(0, num_frames, _BLOCK_FRAMES):
         stop = min(first + _BLOCK_FRAMES, num_frames)
         part = samples[first * HOP_LENGTH : (stop - 1) * HOP_LENGTH + FRAME_LENGTH]
-        bands[first:stop] = power_spectrum(part, FRAME_LENGTH, HOP_LENGTH, FFT_LENGTH) @ filters
-    bands += np.float32(POWER_FLOOR)
-    np.log(bands, out=bands)
+        bands[first:stop] = log_bands(power_spectrum(part, FRAME_LENGTH, HOP_LENGTH, FFT_LENGTH), num_bands)
     return bands
+
+
+def log_bands(power: FloatArray, num_bands: int) -> FloatArray:
+    """Return [frames, bands]: the natural logarithm of mel-band power + 1e-8 of [frames, 257] power spectra."""
+    logarithm: FloatArray = np.log(power @ _filters(num_bands, FFT_LENGTH) + np.float32(POWER_FLOOR))
+    return logarithm
 
 
 def spectrum_24x120(window: FloatArray, axes: Literal["band-time", "time-band"] = "band-time") -> FloatArray:
@@ -86,12 +87,11 @@ def spectrum_24x120(window: FloatArray, axes: Literal["band-time", "time-band"] 
     if axes == "band-time":
         frame_length = len(window) // steps
         power = power_spectrum(window, frame_length, frame_length, FFT_LENGTH)
-        banded = (power @ _filters(bands, FFT_LENGTH)).T
-    else:
-        frame_length = len(window) // bands
-        bins_per_band = 10
-        power = power_spectrum(window, frame_length, frame_length, 2 * bins_per_band * steps)
-        banded = power[:, 1:].reshape(bands, steps, bins_per_band).mean(axis=2)
+        return log_bands(power, bands).T
+    frame_length = len(window) // bands
+    bins_per_band = 10
+    power = power_spectrum(window, frame_length, frame_length, 2 * bins_per_band * steps)
+    banded = power[:, 1:].reshape(bands, steps, bins_per_band).mean(axis=2)
     spectrum: FloatArray = np.log(banded + np.float32(POWER_FLOOR))
     return spectrum
 
