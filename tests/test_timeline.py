@@ -61,9 +61,7 @@ def assert_same(left: Timeline, right: Timeline, tolerance: float) -> None:
     """Both have the same metadata and, where known, the same numbers."""
     assert left.metadata == right.metadata
     for column in COLUMNS:
-        np.testing.assert_allclose(
-            left[column.name], right[column.name], rtol=0, atol=tolerance, equal_nan=True
-        )
+        np.testing.assert_allclose(left[column.name], right[column.name], rtol=0, atol=tolerance, equal_nan=True)
 
 
 def test_the_columns_are_those_of_the_design() -> None:
@@ -125,9 +123,7 @@ def test_every_tick_of_two_hours_is_exact_in_text(tmp_path: Path) -> None:
 def test_json_comes_back_as_it_was_to_the_written_digits(tmp_path: Path) -> None:
     timeline = make_timeline(valence=np.where(np.arange(100) < 7, np.nan, 0.123456))
     gaps = (Gap(NO_FACE, 0.0, 0.28),)
-    timeline = replace(
-        timeline, metadata=replace(timeline.metadata, gaps=gaps, problems=("one frame is damaged",))
-    )
+    timeline = replace(timeline, metadata=replace(timeline.metadata, gaps=gaps, problems=("one frame is damaged",)))
     timeline.to_json(tmp_path / "talk.json")
     assert_same(Timeline.from_json(tmp_path / "talk.json"), timeline, tolerance=6e-5)
     assert json.loads((tmp_path / "talk.json").read_text())["columns"]["valence"][0] is None
@@ -314,8 +310,6 @@ def test_every_notice_has_a_heading_and_says_proxy_and_law() -> None:
 
 
 def test_importing_the_timeline_does_not_import_pandas_or_pyarrow() -> None:
-    code = (
-        "import sys, emotrace.timeline; print({'pandas', 'pyarrow', 'torch', 'pydantic'} & set(sys.modules))"
-    )
+    code = "import sys, emotrace.timeline; print({'pandas', 'pyarrow', 'torch', 'pydantic'} & set(sys.modules))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "set()"

@@ -109,9 +109,7 @@ class Timeline:
             other = part.metadata
             for name in ("source", "bundle", "bundle_digest", "emotrace_version", "settings"):
                 if getattr(other, name) != getattr(first, name):
-                    raise TimelineError(
-                        f"Parts of a timeline differ in {name}; join parts of one analysis only."
-                    )
+                    raise TimelineError(f"Parts of a timeline differ in {name}; join parts of one analysis only.")
         metadata = replace(
             first,
             duration_seconds=max(part.metadata.duration_seconds for part in parts),
@@ -127,10 +125,12 @@ class Timeline:
 
         Shares of voice and face are means of the weights; `face_share` and `speech_share` are shares of the
         ticks. A tick counts as speech unless it lies in a gap "no speech" or "no audio track". The dominant
-        emotion has the highest mean probability over the ticks whose probabilities are known.
+        emotion has the highest mean probability over the ticks whose probabilities are known. What was left
+        out with `only` is unknown.
         """
         means = {emotion: _mean(self[emotion]) for emotion in EMOTIONS}
         known = {emotion: mean for emotion, mean in means.items() if mean is not None}
+        only = self.metadata.settings.only
         arousal, valence = self._extremes("arousal"), self._extremes("valence")
         return Summary(
             duration_seconds=round(self.metadata.duration_seconds, 3),
@@ -148,8 +148,8 @@ class Timeline:
             dominant_emotion=max(known, key=known.__getitem__) if known else None,
             audio_share=_mean(self["audio_weight"]),
             video_share=_mean(self["video_weight"]),
-            face_share=self._share_of_time(self["face_detected"]),
-            speech_share=self._share_of_time(~self.inside(NO_SPEECH, NO_AUDIO_TRACK)),
+            face_share=None if only == "voice" else self._share_of_time(self["face_detected"]),
+            speech_share=None if only == "face" else self._share_of_time(~self.inside(NO_SPEECH, NO_AUDIO_TRACK)),
         )
 
     def inside(self, *kinds: str) -> BoolArray:
@@ -189,8 +189,8 @@ class Timeline:
 
     def to_parquet(self, path: Path) -> None:
         """Write unrounded columns, with the metadata as JSON under "emotrace" in the schema."""
-        import pyarrow  # type: ignore[import-untyped]
-        import pyarrow.parquet  # type: ignore[import-untyped]
+        import pyarrow
+        import pyarrow.parquet
 
         arrays = {name: pyarrow.array(column, from_pandas=True) for name, column in self.columns.items()}
         metadata = json.dumps(asdict(self.metadata), allow_nan=False)
@@ -289,9 +289,7 @@ def _typed(column: Column, values: ArrayLike) -> NDArray[Any]:
     except (TypeError, ValueError, OverflowError, FloatingPointError) as error:
         raise TimelineError(f"The column {column.name} does not hold numbers: {error}.") from error
     if typed.ndim != 1 or np.isinf(typed).any():
-        raise TimelineError(
-            f"The column {column.name} must be a list of finite numbers; unknown ones are NaN or null."
-        )
+        raise TimelineError(f"The column {column.name} must be a list of finite numbers; unknown ones are NaN or null.")
     typed.setflags(write=False)
     return typed
 

@@ -25,9 +25,8 @@ NOTICES = (
     "rated moment by moment.",
     "Acted and posed training data: most training voices were acted and many faces were posed. Everyday "
     "expression is weaker and depends on culture, age, language, camera and microphone; errors are common "
-    "uneven across groups.",
-    "Not for decisions about people: do not use the numbers to judge, select, score, diagnose or monitor "
-    "anyone.",
+    "and uneven across groups.",
+    "Not for decisions about people: do not use the numbers to judge, select, score, diagnose or monitor anyone.",
     "The law: the EU AI Act (2024/1689) prohibits inferring emotions at work and in education except for "
     "medical or safety reasons (Art. 5), and asks elsewhere that the people concerned are told (Art. 50).",
     "Faces and voices are personal data: have a lawful ground to process them. "
@@ -144,9 +143,7 @@ class Metadata:
     def __post_init__(self) -> None:
         """Refuse what no clock can show."""
         if not (math.isfinite(self.duration_seconds) and self.duration_seconds >= 0):
-            raise TimelineError(
-                f"The duration is {self.duration_seconds} s; it must be a number of at least 0."
-            )
+            raise TimelineError(f"The duration is {self.duration_seconds} s; it must be a number of at least 0.")
         rate = self.settings.label_rate_hz
         if not (math.isfinite(rate) and rate > 0):
             raise TimelineError(f"The label rate is {rate} Hz; it must be a number above 0.")
@@ -174,9 +171,7 @@ class Summary(TypedDict):
     speech_share: float | None
 
 
-def find_gaps(
-    times: NDArray[np.float64], present: BoolArray, kind: str, label_rate_hz: float
-) -> tuple[Gap, ...]:
+def find_gaps(times: NDArray[np.float64], present: BoolArray, kind: str, label_rate_hz: float) -> tuple[Gap, ...]:
     """Return the stretches of ticks at which something is not present.
 
     Args:
