@@ -74,3 +74,10 @@ def draw_text(image: Image, text: str, position: tuple[int, int], height: float,
 def text_width(text: str, height: float) -> int:
     """Return how many pixels `draw_text` takes."""
     return int(cv2.getTextSize(text, _FONT, height / _CAPITAL, max(1, round(height / 9)))[0][0])
+
+
+def encode_jpeg(image: Image, quality: int = 80) -> bytes:
+    """Return the bytes of a JPEG file of an image, grey [height, width] or RGB [height, width, 3]."""
+    ordered = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    _, encoded = cv2.imencode(".jpg", ordered, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return encoded.tobytes()

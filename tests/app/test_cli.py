@@ -79,7 +79,7 @@ def test_existing_results_are_left_alone_on_request(clip: Path, tiny: Path, tmp_
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        (("analyze",), "INPUTS"),
+        (("analyze",), "INPUT"),
         (("analyze", "a.mp4", "--format", "xml"), "xml"),
         (("analyze", "a.mp4", "--only", "nose"), "nose"),
         (("analyze", "a.mp4", "--bundle", "no-such-bundle"), "no-such-bundle"),

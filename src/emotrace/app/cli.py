@@ -58,6 +58,12 @@ class People(StrEnum):
     main = "main"
 
 
+class Preset(StrEnum):
+    """Of a training run."""
+
+    default = "default"
+
+
 class Fetchable(StrEnum):
     """Files that are not in the package."""
 
@@ -94,7 +100,9 @@ def _start(
 
 @app.command()
 def analyze(
-    inputs: Annotated[list[str], typer.Argument(help="Files, folders or globs: video, silent video, or sound.")],
+    inputs: Annotated[
+        list[str], typer.Argument(metavar="INPUT...", help="Files, folders or globs: video, silent video, or sound.")
+    ],
     output: Annotated[Path, typer.Option(help="Folder of the results; mirrors the input tree.")] = Path(
         "emotrace-results"
     ),
@@ -236,7 +244,7 @@ def corpora(as_json: AsJson = False) -> None:
 
 @app.command()
 def train(
-    preset: Annotated[str, typer.Argument(help="`default`: the bundle inside the package.")],
+    preset: Annotated[Preset, typer.Argument(help="`default`: the bundle inside the package.")],
     data: Annotated[Path, typer.Option(help="Folder with ferplus, ravdess, nemo, emogator in their official layout.")],
     output: Annotated[Path, typer.Option(help="Folder of the run: logs, checkpoints, bundle.")] = Path("runs/default"),
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in --output.")] = False,
@@ -249,9 +257,8 @@ def train(
     with console.errors_as_lines(debug), console.lab_needed("train"):
         from emotrace.training import default
 
-        if preset != "default":
-            raise typer.BadParameter(f"there is no preset {preset!r}: expected default", param_hint="PRESET")
-        default.train_default(data, output, resume=resume, assignments=assignments or [])
+        presets = {Preset.default: default.train_default}
+        presets[preset](data, output, resume=resume, assignments=assignments or [])
         typer.echo(str(output))
 
 
