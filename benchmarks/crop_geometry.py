@@ -68,7 +68,8 @@ def main() -> None:
         detectors.append(YuNetDetector(arguments.yunet))
     for detector in detectors:
         rows, milliseconds = measure(detector, paths)
-        print(f"{detector.name}: {len(rows)} of {len(paths)} found, {milliseconds:.1f} ms of CPU per picture")
+        found_share = f"{len(rows)} of {len(paths)} found"
+        print(f"{detector.name}: {found_share}, {milliseconds:.1f} ms of CPU per picture", flush=True)
         if not len(rows):
             continue
         for name, column in zip(("scale", "shift_x", "shift_y"), rows.T, strict=True):

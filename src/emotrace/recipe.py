@@ -37,8 +37,8 @@ class VideoRecipe(_Part):
     detector: Literal["auto", "yunet", "haar"] = "auto"
     rate_hz: float = Field(12.5, gt=0, le=120, description="frames looked at per second of media time, at most")
     crop_size: int = Field(48, ge=16, le=512)
-    haar_geometry: CropGeometry = CropGeometry(scale=1.0, shift_y=0.0)
-    yunet_geometry: CropGeometry = CropGeometry(scale=1.0, shift_y=0.0)
+    haar_geometry: CropGeometry = CropGeometry(scale=1.03, shift_y=0.0)
+    yunet_geometry: CropGeometry = CropGeometry(scale=0.99, shift_y=0.0)
     face_hold_seconds: float = Field(0.25, ge=0, le=10, description="how long the last crop stands for the face")
     switch_seconds: float = Field(1.0, ge=0, le=60, description="absence after which another face is followed")
 

@@ -287,14 +287,14 @@ def tilted_ramp(degrees: float) -> Image:
     rows, columns = np.mgrid[:480, :640] + 0.5
     angle = math.radians(degrees)
     along = (rows - 240) * math.cos(angle) - (columns - 320) * math.sin(angle)
-    return np.clip(128 + along, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(128 + along, 0, 255), dtype=np.uint8)
 
 
 def landmarks_of(degrees: float) -> FloatArray:
     angle = math.radians(degrees)
     upright = np.array([[-20, -15], [20, -15], [0, 5], [-15, 25], [15, 25]])
     turn = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
-    return (upright @ turn + [320, 240]).astype(np.float32)
+    return np.asarray(upright @ turn + [320, 240], dtype=np.float32)
 
 
 @pytest.mark.parametrize("degrees", [-29.0, -10.0, 0.0, 15.0, 29.0])
