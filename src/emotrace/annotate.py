@@ -144,7 +144,7 @@ class _Panel:
         x, y, width, height = (
             (np.clip(np.array(sides) * self._layout.factor, -limit, limit)).round().astype(int).tolist()
         )
-        thickness = max(1, round(1.6 * self._layout.unit))
+        thickness = max(2, round(1.6 * self._layout.unit))
         draw_rectangle(picture, (x, y, x + width, y + height), BOX_COLOUR, thickness)
 
     def _emotions(self, canvas: Image, row: int | None) -> None:

@@ -274,7 +274,7 @@ def _paint_bust(bust: _Canvas) -> _Array:
         hollow = 1 - 0.3 * _line(np.hypot((x - 1.02 * side) / 0.06, (y - 0.14) / 0.14), 1.0)
         bust.tint(ear, ((0.75 - 0.1 * side) * hollow)[..., None] * _SKIN)
         ears = np.maximum(ears, ear)
-    return np.max([hair, _head_mask(bust), neck, shirt, ears], axis=0).astype(np.float32)
+    return np.asarray(np.max([hair, _head_mask(bust), neck, shirt, ears], axis=0), dtype=np.float32)
 
 
 def _edge(inside: _Array, softness: float) -> _Array:
