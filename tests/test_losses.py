@@ -39,7 +39,7 @@ def test_rmse_loss_is_the_metric_averaged_over_dimensions() -> None:
 def test_rmse_loss_has_a_finite_gradient_at_a_perfect_prediction() -> None:
     _, truth, valid = _batch()
     prediction = truth.clone().requires_grad_()
-    losses.rmse_loss(prediction, truth, valid).backward()
+    torch.autograd.backward(losses.rmse_loss(prediction, truth, valid))
     assert prediction.grad is not None
     assert torch.equal(prediction.grad, torch.zeros_like(truth))
 
@@ -71,10 +71,10 @@ def test_what_does_not_count_changes_neither_loss_nor_gradient(loss: MainLoss) -
     prediction, truth, valid = _batch()
     hidden = ~valid.unsqueeze(-1)
     clean = prediction.clone().requires_grad_()
-    loss(clean, truth, valid).backward()
+    torch.autograd.backward(loss(clean, truth, valid))
     soiled = prediction.masked_fill(hidden, 1e6).requires_grad_()
     value = loss(soiled, truth.masked_fill(hidden, torch.nan), valid)
-    value.backward()
+    torch.autograd.backward(value)
     assert clean.grad is not None
     assert soiled.grad is not None
     assert value.item() == loss(prediction, truth, valid).item()
@@ -86,7 +86,7 @@ def test_what_does_not_count_changes_neither_loss_nor_gradient(loss: MainLoss) -
 def test_nothing_that_counts_gives_no_gradient(loss: MainLoss) -> None:
     prediction, truth, valid = _batch()
     prediction.requires_grad_()
-    loss(prediction, truth, torch.zeros_like(valid)).backward()
+    torch.autograd.backward(loss(prediction, truth, torch.zeros_like(valid)))
     assert prediction.grad is not None
     assert not prediction.grad.any()
 
@@ -95,7 +95,7 @@ def test_nothing_that_counts_gives_no_gradient(loss: MainLoss) -> None:
 @pytest.mark.parametrize("beta", [0.0, 0.3, 0.9])
 def test_the_gradient_of_the_modal_scaling_loss_is_equation_32(energy: float, face: float, beta: float) -> None:
     audio_weight = _one(beta).requires_grad_()
-    losses.modal_scaling_loss(audio_weight, _one(energy), _one(face), COUNTS).backward()
+    torch.autograd.backward(losses.modal_scaling_loss(audio_weight, _one(energy), _one(face), COUNTS))
     assert audio_weight.grad is not None
     assert audio_weight.grad.item() == pytest.approx(2 * beta + face - energy - 1)
 
@@ -150,7 +150,7 @@ def test_soft_cross_entropy_is_least_at_the_targets() -> None:
 def test_soft_cross_entropy_ignores_what_does_not_count() -> None:
     logits = torch.tensor([[1.0, 2.0], [torch.nan, torch.inf]], requires_grad=True)
     targets = torch.tensor([[0.5, 0.5], [torch.nan, 1.0]])
-    losses.soft_cross_entropy(logits, targets, torch.tensor([True, False])).backward()
+    torch.autograd.backward(losses.soft_cross_entropy(logits, targets, torch.tensor([True, False])))
     assert logits.grad is not None
     assert logits.grad.isfinite().all()
     assert not logits.grad[1].any()

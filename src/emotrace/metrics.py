@@ -65,9 +65,7 @@ def accuracy(truth: ArrayLike, prediction: ArrayLike, valid: ArrayLike | None = 
     return float(np.mean(x == y)) if len(x) else float("nan")
 
 
-def unweighted_average_recall(
-    truth: ArrayLike, prediction: ArrayLike, valid: ArrayLike | None = None
-) -> float:
+def unweighted_average_recall(truth: ArrayLike, prediction: ArrayLike, valid: ArrayLike | None = None) -> float:
     """Mean of the recalls of all classes that occur in the truth, whatever their size."""
     x, y = _labels(truth, prediction, valid)
     if not len(x):
@@ -99,38 +97,28 @@ def confusion_matrix(
     for labels in (x, y):
         if len(labels) and not (labels.min() >= 0 and labels.max() < num_classes):
             found = f"{labels.min()}..{labels.max()}"
-            raise ValueError(
-                f"labels {found} found, 0..{num_classes - 1} expected: raise num_classes or mask them"
-            )
+            raise ValueError(f"labels {found} found, 0..{num_classes - 1} expected: raise num_classes or mask them")
     counts = np.bincount(x * num_classes + y, minlength=num_classes**2)
     return counts.reshape(num_classes, num_classes).astype(np.int64)
 
 
-def _numbers(
-    truth: ArrayLike, prediction: ArrayLike, valid: ArrayLike | None
-) -> tuple[FloatArray, FloatArray]:
+def _numbers(truth: ArrayLike, prediction: ArrayLike, valid: ArrayLike | None) -> tuple[FloatArray, FloatArray]:
     x, y = np.asarray(truth, dtype=np.float64), np.asarray(prediction, dtype=np.float64)
     counts = _counting(x.shape, y.shape, valid)
     return x[counts], y[counts]
 
 
-def _labels(
-    truth: ArrayLike, prediction: ArrayLike, valid: ArrayLike | None
-) -> tuple[LabelArray, LabelArray]:
+def _labels(truth: ArrayLike, prediction: ArrayLike, valid: ArrayLike | None) -> tuple[LabelArray, LabelArray]:
     x, y = np.asarray(truth), np.asarray(prediction)
     counts = _counting(x.shape, y.shape, valid)
     return x[counts].astype(np.int64, casting="safe"), y[counts].astype(np.int64, casting="safe")
 
 
-def _counting(
-    truth: tuple[int, ...], prediction: tuple[int, ...], valid: ArrayLike | None
-) -> NDArray[np.bool_]:
+def _counting(truth: tuple[int, ...], prediction: tuple[int, ...], valid: ArrayLike | None) -> NDArray[np.bool_]:
     """Return the mask of what counts; refuse shapes that broadcast and masks that numpy takes as indices."""
     counts = np.ones(truth, dtype=np.bool_) if valid is None else np.asarray(valid)
     if not truth == prediction == counts.shape:
-        raise ValueError(
-            f"truth {truth}, prediction {prediction} and valid {counts.shape} must have one shape"
-        )
+        raise ValueError(f"truth {truth}, prediction {prediction} and valid {counts.shape} must have one shape")
     if counts.dtype != np.bool_:
         raise ValueError(f"valid has type {counts.dtype}, bool expected: true where an element counts")
     return counts

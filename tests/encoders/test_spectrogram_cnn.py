@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from emotrace.encoders.spectrogram_cnn import SpectrogramCnn, SpectrogramCnnConfig
+from emotrace.errors import SettingsError
 
 SMALL = SpectrogramCnnConfig(height=24, width=24, embedding_dim=16, dropout=0.0)
 
@@ -52,11 +53,16 @@ def test_the_fully_connected_layer_sees_the_pooled_map_unless_literal(literal: b
     assert network.embed.in_features == values
 
 
+def test_a_side_that_does_not_divide_the_spectrum_is_refused() -> None:
+    with pytest.raises(SettingsError, match="pooled_side = 7 does not divide a spectrum of 24x24"):
+        SpectrogramCnn(replace(SMALL, pooled_side=7))
+
+
 @pytest.mark.parametrize("literal", [False, True])
 def test_every_parameter_gets_a_gradient(literal: bool) -> None:
     network = SpectrogramCnn(replace(SMALL, literal=literal))
     _, logits = network(torch.randn(4, 1, 24, 24))
-    logits.square().sum().backward()
+    torch.autograd.backward(logits.square().sum())
     idle = [name for name, value in network.named_parameters() if value.grad is None or not value.grad.any()]
     assert idle == []
 

@@ -80,7 +80,9 @@ def test_the_gate_is_a_sigmoid_of_voice_and_pooled_face() -> None:
 
 @pytest.mark.parametrize("layer_class", [SentinelAttention, GatedAttention])
 @torch.no_grad()
-def test_the_order_of_regions_changes_nothing(layer_class: type[SentinelAttention] | type[GatedAttention]) -> None:
+def test_the_order_of_regions_changes_nothing(
+    layer_class: type[SentinelAttention] | type[GatedAttention],
+) -> None:
     layer = layer_class(REGION_DIM, STATE_DIM, ATTENTION_DIM)
     regions, state = _regions_and_state()
     pooled, audio_weight = layer(regions, state)

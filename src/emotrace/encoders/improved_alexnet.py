@@ -97,9 +97,7 @@ class SharedConv2d(nn.Module):
 def _stage(in_channels: int, out_channels: int, stride: int, order: str) -> nn.Sequential:
     """Return a 3x3 convolution (eqs. 10-12), ReLU, 2x2 max pooling (13-15), batch normalisation (16-21)."""
     # Normalisation right behind the convolution removes its bias.
-    convolution = nn.Conv2d(
-        in_channels, out_channels, 3, stride=stride, padding=1, bias=order == "relu-pool-norm"
-    )
+    convolution = nn.Conv2d(in_channels, out_channels, 3, stride=stride, padding=1, bias=order == "relu-pool-norm")
     norm = nn.BatchNorm2d(out_channels)
     if order == "relu-pool-norm":
         return nn.Sequential(convolution, nn.ReLU(), nn.MaxPool2d(2), norm)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from emotrace.errors import SettingsError
 from emotrace.labels import VOICE_CLASSES
 
 
@@ -23,7 +24,7 @@ class SpectrogramCnnConfig:
     literal: bool = False
     """Feeds all cells of the last map to the fully connected layer: 460,800 for a 120x120 spectrum."""
     pooled_side: int = 8
-    """Side of the map that the fully connected layer sees otherwise, by average pooling."""
+    """Side of the map that the fully connected layer sees otherwise, by average pooling; divides height and width."""
     embedding_dim: int = 512
     num_emotions: int = len(VOICE_CLASSES)
     dropout: float = 0.5
@@ -42,7 +43,13 @@ class SpectrogramCnn(nn.Module):
             *(nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), _pooling()),
         )
         side = config.pooled_side
-        self.pool = nn.Identity() if config.literal else nn.AdaptiveAvgPool2d(side)
+        if config.height % side or config.width % side:
+            raise SettingsError(
+                f"pooled_side = {side} does not divide a spectrum of {config.height}x{config.width}; choose a divisor."
+            )
+        # Not AdaptiveAvgPool2d, which cannot be exported behind a padding of its own.
+        pooling = nn.AvgPool2d((config.height // side, config.width // side))
+        self.pool = nn.Identity() if config.literal else pooling
         cells = config.height * config.width if config.literal else side * side
         self.embed = nn.Linear(32 * cells, config.embedding_dim)
         self.dropout = nn.Dropout(config.dropout)
