@@ -17,7 +17,7 @@ from torch import Tensor, nn
 class FaceCnnConfig:
     """Sizes of a `FaceCnn`."""
 
-    stages: Sequence[tuple[int, int]] = ((32, 2), (64, 2), (128, 3), (256, 2))
+    stages: Sequence[tuple[int, int]] = ((16, 1), (64, 2), (128, 2), (256, 2))
     """(channels, convolutions) of each stage; every stage but the last ends in a 2x2 max pooling."""
     region_dim: int = 128
     """Channels of each face region after the closing 1x1 convolution."""

@@ -13,10 +13,9 @@ class _Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class BranchSettings(_Settings):
-    """How one branch (the face network or the voice network) is trained on labelled items."""
+class RunSettings(_Settings):
+    """What every training run needs."""
 
-    network: str
     epochs: int = Field(gt=0)
     batch_size: int = Field(gt=0)
     learning_rate: float = Field(gt=0)
@@ -24,7 +23,26 @@ class BranchSettings(_Settings):
     patience: int = Field(gt=0, description="epochs without a better validation score before training stops")
     average_decay: float = Field(ge=0, lt=1, description="of the moving average of the weights; 0 keeps none")
     precision: Literal["32-true", "bf16-mixed"] = "bf16-mixed"
-    seed: int = 0
+    seed: int = Field(0, ge=0)
+
+
+class BranchSettings(RunSettings):
+    """How one branch (the face network or the voice network) is trained on labelled items."""
+
+    network: Literal["face-cnn", "improved-alexnet", "voice-cnn"]
+
+
+class FusionSettings(RunSettings):
+    """How a fusion system is trained on composed recordings, its branches frozen (stage two of the paper)."""
+
+    system: str = "bimodal-attention"
+    only: Literal["voice", "face"] | None = None
+    missing: Literal["mask", "zeros"] = "mask"
+    main_loss: Literal["rmse", "ccc"] = "ccc"
+    modal_scaling: Literal["literal", "gated", "none"] = "gated"
+    modal_scaling_weight: float = Field(0.1, ge=0)
+    emotion_weight: float = Field(1.0, ge=0)
+    ticks: int = Field(200, gt=1, description="length of the stretches drawn from the recordings")
 
 
 def override(settings: BaseModel, assignments: list[str]) -> BaseModel:

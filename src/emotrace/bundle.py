@@ -1,0 +1,194 @@
+"""The bundle: the only checkpoint. A folder with everything that turns a file into a timeline.
+
+`bundle.json` holds the recipe, the class orders, the calibration, the figures and the sha256 of every other file:
+`face.onnx`, `voice.onnx`, `fusion.onnx` and `MODEL_CARD.md`. Nothing in it is executed but the ONNX graphs.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from emotrace.errors import BundleError
+from emotrace.recipe import Recipe
+
+SHIPPED = Path(__file__).parent / "bundles"
+MANIFEST = "bundle.json"
+CARD = "MODEL_CARD.md"
+NETWORKS = ("face.onnx", "voice.onnx", "fusion.onnx")
+MAX_FILE_BYTES = 500_000_000
+MAX_MANIFEST_BYTES = 1_000_000
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class FileRecord(_Part):
+    """Size and digest of one file of the bundle."""
+
+    bytes: int = Field(ge=0, le=MAX_FILE_BYTES)
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+
+class Manifest(_Part):
+    """What `bundle.json` says.
+
+    Attributes:
+        format: of this file.
+        name: of the bundle.
+        emotrace_version: that made it.
+        model: the fusion system's key.
+        licence: of the weights, SPDX where there is an identifier.
+        recipe: how media becomes features.
+        emotions: order of the fusion's and the face branch's logits.
+        voice_classes: order of the voice branch's logits.
+        hidden_dim: width of the fusion's carried state.
+        face_prior: how often each emotion stood in the face branch's training draws.
+        voice_prior: how often each class stood in the voice branch's training draws.
+        temperature: "face" and "voice": what the branch's logits are divided by, fitted on validation data.
+        metrics: figures and the command that printed them.
+        files: every other file of the bundle.
+    """
+
+    format: Literal[1] = 1
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")
+    emotrace_version: str
+    model: str
+    licence: str
+    recipe: Recipe
+    emotions: tuple[str, ...]
+    voice_classes: tuple[str, ...]
+    hidden_dim: int = Field(gt=0, le=8192)
+    face_prior: tuple[float, ...]
+    voice_prior: tuple[float, ...]
+    temperature: dict[Literal["face", "voice"], float]
+    metrics: dict[str, Any]
+    files: dict[str, FileRecord]
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A checked bundle on disk.
+
+    Attributes:
+        folder: where it lies.
+        manifest: what it says of itself.
+        digest: 16 hex digits of the manifest, which covers every file.
+    """
+
+    folder: Path
+    manifest: Manifest
+    digest: str
+
+    @property
+    def recipe(self) -> Recipe:
+        """How media becomes features for these networks."""
+        return self.manifest.recipe
+
+    @property
+    def card(self) -> str:
+        """The model card, Markdown."""
+        return self.read(CARD).decode()
+
+    def read(self, name: str) -> bytes:
+        """Return the content of one file after comparing its sha256.
+
+        Raises:
+            BundleError: the file is unknown, missing, or not what the manifest says.
+        """
+        record = self.manifest.files.get(name)
+        if record is None:
+            raise BundleError(f"Bundle {self.manifest.name} lists no file {name!r}.")
+        path = self.folder / name
+        if not path.is_file():
+            raise BundleError(f"{path} is missing: the bundle is incomplete, install or export it again.")
+        if path.stat().st_size != record.bytes:
+            raise BundleError(f"{path} has {path.stat().st_size} bytes, expected {record.bytes}: install it again.")
+        content = path.read_bytes()
+        if hashlib.sha256(content).hexdigest() != record.sha256:
+            raise BundleError(f"{path} does not match its sha256 in {MANIFEST}: install or export the bundle again.")
+        return content
+
+
+def names() -> list[str]:
+    """List the bundles inside the package."""
+    return sorted(folder.name for folder in SHIPPED.iterdir() if (folder / MANIFEST).is_file())
+
+
+def load_bundle(name_or_path: str | Path = "default") -> Bundle:
+    """Load a bundle by its name in the package, or from a folder.
+
+    Raises:
+        BundleError: it is not there, or its manifest is refused.
+    """
+    folder = _folder(name_or_path)
+    manifest_path = folder / MANIFEST
+    if not manifest_path.is_file():
+        raise BundleError(
+            f"No bundle {str(name_or_path)!r}: expected one of {', '.join(names()) or 'none'}, "
+            f"or a folder that holds {MANIFEST}."
+        )
+    if manifest_path.stat().st_size > MAX_MANIFEST_BYTES:
+        raise BundleError(f"{manifest_path} is larger than {MAX_MANIFEST_BYTES} bytes: it is no bundle manifest.")
+    text = manifest_path.read_bytes()
+    try:
+        manifest = Manifest.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"]) or "(whole file)"
+        raise BundleError(f"{manifest_path}: {key} is refused: {first['msg']}.") from error
+    _check(manifest, manifest_path)
+    return Bundle(folder, manifest, hashlib.sha256(text).hexdigest()[:16])
+
+
+def _folder(name_or_path: str | Path) -> Path:
+    if str(name_or_path) in names():
+        return SHIPPED / str(name_or_path)
+    path = Path(name_or_path)
+    return path.parent if path.name == MANIFEST else path
+
+
+def _check(manifest: Manifest, path: Path) -> None:
+    for name in (*NETWORKS, CARD):
+        if name not in manifest.files:
+            raise BundleError(f"{path} lists no file {name!r}: the bundle is incomplete, export it again.")
+    for name in manifest.files:
+        if Path(name).name != name or name.startswith("."):
+            raise BundleError(f"{path} lists the file {name!r}: only plain names inside the bundle are allowed.")
+    if len(manifest.face_prior) != len(manifest.emotions):
+        raise BundleError(f"{path}: face_prior has {len(manifest.face_prior)} entries for {len(manifest.emotions)} emotions.")
+    if len(manifest.voice_prior) != len(manifest.voice_classes):
+        raise BundleError(f"{path}: voice_prior has {len(manifest.voice_prior)} entries, expected one per voice class.")
+
+
+def save_bundle(folder: Path, manifest: Manifest, contents: dict[str, bytes]) -> Bundle:
+    """Write a bundle; the folder appears whole or not at all, an older one in its place is replaced.
+
+    Args:
+        folder: where it goes.
+        manifest: its `files` are computed here.
+        contents: the networks and the model card by file name.
+    """
+    records = {
+        name: FileRecord(bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
+        for name, content in sorted(contents.items())
+    }
+    manifest = manifest.model_copy(update={"files": records})
+    text = json.dumps(manifest.model_dump(mode="json"), indent=2) + "\n"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".bundle-") as scratch:
+        new = Path(scratch) / "new"
+        new.mkdir()
+        for name, content in contents.items():
+            (new / name).write_bytes(content)
+        (new / MANIFEST).write_text(text)
+        if folder.exists():
+            os.replace(folder, Path(scratch) / "old")
+        os.replace(new, folder)
+    return load_bundle(folder)

@@ -1,0 +1,43 @@
+"""EmoGator on disk -> vocal bursts (not speech) in the categories that stand for one of the eight emotions.
+
+Official layout: `mp3/` with files named `contributor-category-instance`; 30 categories, of which nine are read.
+
+F. W. Buhl, "EmoGator: a new open source vocal burst dataset with baseline machine learning classification
+methodologies", 2023. Apache-2.0 by its repository.
+"""
+
+from pathlib import Path
+
+from emotrace.corpora.base import Utterance, files
+from emotrace.labels import EMOGATOR_CODES
+
+LICENCE = "Apache-2.0"
+CITATION = "Buhl, arXiv 2301.00508, 2023"
+LABELS = tuple(dict.fromkeys(EMOGATOR_CODES.values()))
+
+
+def split_of(contributor: int) -> str:
+    """Return the split of a contributor: 1-280 training, 281-318 validation, 319-357 test."""
+    if contributor <= 280:
+        return "train"
+    return "validation" if contributor <= 318 else "test"
+
+
+def read(root: Path) -> list[Utterance]:
+    """List the bursts of the nine categories.
+
+    Raises:
+        CorpusError: nothing is there that is named as the corpus names it.
+    """
+    hint = "--root must name the EmoGator folder with mp3/."
+    bursts = []
+    for path in files(root / "mp3", (".mp3", ".opus"), hint):
+        fields = path.stem.split("-")
+        if len(fields) == 3 and fields[1] in EMOGATOR_CODES and fields[0].isdigit():
+            contributor = int(fields[0])
+            bursts.append(
+                Utterance(
+                    path, EMOGATOR_CODES[fields[1]], f"emogator-{fields[0]}", "emogator", split_of(contributor)
+                )
+            )
+    return bursts

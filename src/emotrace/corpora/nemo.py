@@ -1,0 +1,43 @@
+"""nEMO on disk -> acted Polish utterances with six emotions, split by speaker.
+
+Official layout: `samples/` with the audio files and `data.tsv` (file, emotion, text, speaker, gender, age).
+
+I. Christop, "nEMO: dataset of emotional speech in Polish", LREC-COLING 2024. CC BY-NC-SA 4.0: weights trained on it
+carry the same licence and this attribution.
+"""
+
+import csv
+from pathlib import Path
+
+from emotrace.corpora.base import Utterance
+from emotrace.errors import CorpusError
+from emotrace.labels import NEMO_NAMES
+
+LICENCE = "CC BY-NC-SA 4.0"
+CITATION = "Christop, LREC-COLING 2024"
+LABELS = tuple(NEMO_NAMES.values())
+
+
+def read(root: Path) -> list[Utterance]:
+    """List the recordings; the two last speakers by name are the test split, the one before is validation.
+
+    Raises:
+        CorpusError: the table is missing, names an unknown emotion, or names a file that is not there.
+    """
+    table = root / "data.tsv"
+    if not table.is_file():
+        raise CorpusError(f"{table} is missing: --root must name the nEMO folder with data.tsv and samples/.")
+    with table.open(newline="", encoding="utf-8") as lines:
+        rows = list(csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))
+    speakers = sorted({row["speaker_id"] for row in rows})
+    splits = dict.fromkeys(speakers[:-3], "train") | {speakers[-3]: "validation"} | dict.fromkeys(speakers[-2:], "test")
+    return [_utterance(root, row, splits) for row in rows]
+
+
+def _utterance(root: Path, row: dict[str, str], splits: dict[str, str]) -> Utterance:
+    path = root / "samples" / Path(row["file_id"]).name
+    if not path.is_file():
+        raise CorpusError(f"{path} is missing though data.tsv names it: copy the corpus again.")
+    if row["emotion"] not in NEMO_NAMES:
+        raise CorpusError(f"data.tsv gives {path.name} the emotion {row['emotion']!r}: expected {', '.join(NEMO_NAMES)}.")
+    return Utterance(path, NEMO_NAMES[row["emotion"]], f"nemo-{row['speaker_id']}", "nemo", splits[row["speaker_id"]])

@@ -1,0 +1,97 @@
+"""What the world does to a voice, drawn at random: speed, level, channel, noise, reverberation, narrow codecs.
+
+Works on whole utterances at 16 kHz, before the features, so that disturbed speech passes through the same front end as
+any file. No torch: training, composed recordings and evaluation share it.
+"""
+
+import numpy as np
+import soxr
+from numpy.typing import NDArray
+
+from emotrace.recipe import SAMPLE_RATE
+from emotrace.types import FloatArray
+
+Rng = np.random.Generator
+
+
+def disturb(samples: FloatArray, babble: list[FloatArray], rng: Rng) -> FloatArray:
+    """Return a version of an utterance [N] as another room, microphone, speaker or codec would give it.
+
+    Args:
+        samples: [N] in [-1, 1] at 16 kHz.
+        babble: other utterances, mixed in as voices in the background.
+        rng: decides everything that is drawn.
+    """
+    out = _change_speed(samples, rng)
+    if rng.random() < 0.35:
+        out = _reverberate(out, rng)
+    out = _colour(out, rng)
+    if rng.random() < 0.6:
+        out = _add_noise(out, babble, rng)
+    if rng.random() < 0.3:
+        out = _narrow_band(out, rng)
+    level = 10 ** (rng.uniform(-32, -6) / 20)
+    peak = float(np.abs(out).max()) + 1e-9
+    return np.clip(out * (level / peak) * rng.uniform(1, 2), -1, 1).astype(np.float32)
+
+
+def _change_speed(samples: FloatArray, rng: Rng) -> FloatArray:
+    """Play 0.85 to 1.18 times as fast, pitch and formants moving along: other speakers, other tempo."""
+    factor = float(np.exp(rng.uniform(np.log(0.85), np.log(1.18))))
+    return np.asarray(soxr.resample(samples, SAMPLE_RATE * factor, SAMPLE_RATE, quality="MQ"), dtype=np.float32)
+
+
+def _reverberate(samples: FloatArray, rng: Rng) -> FloatArray:
+    """Convolve with noise that decays over 0.1 to 0.7 s, behind a direct sound of random strength."""
+    length = int(SAMPLE_RATE * rng.uniform(0.1, 0.7))
+    tail = rng.standard_normal(length) * np.exp(-6.9 * np.arange(length) / length)
+    tail *= rng.uniform(0.1, 0.6) / np.sqrt((tail**2).sum())
+    tail[0] = 1.0
+    return _convolve(samples, tail)
+
+
+def _convolve(samples: FloatArray, response: NDArray[np.float64]) -> FloatArray:
+    size = 1 << int(np.ceil(np.log2(len(samples) + len(response))))
+    product = np.fft.rfft(samples, size) * np.fft.rfft(response, size)
+    return np.fft.irfft(product, size)[: len(samples)].astype(np.float32)
+
+
+def _colour(samples: FloatArray, rng: Rng) -> FloatArray:
+    """Apply a smooth random frequency response of up to +-10 dB: microphones and loudspeakers differ."""
+    spectrum = np.fft.rfft(samples)
+    corners = np.linspace(0, 1, 6)
+    gains = rng.uniform(-10, 10, size=6) * rng.random()
+    curve = np.interp(np.linspace(0, 1, len(spectrum)) ** 0.5, corners, gains)
+    return np.fft.irfft(spectrum * 10 ** (curve / 20), len(samples)).astype(np.float32)
+
+
+def _add_noise(samples: FloatArray, babble: list[FloatArray], rng: Rng) -> FloatArray:
+    """Add white, pink or brown noise, hum, or voices in the background at 3 to 30 dB."""
+    if rng.random() < 0.4:
+        noise = np.zeros(len(samples))
+        for _ in range(int(rng.integers(2, 6))):
+            voice = babble[int(rng.integers(len(babble)))]
+            noise += np.resize(np.roll(voice, int(rng.integers(len(voice)))), len(samples))
+    else:
+        spectrum = np.fft.rfft(rng.standard_normal(len(samples)))
+        slope = rng.uniform(0, 1.2)
+        spectrum *= np.maximum(np.arange(len(spectrum)), 4) ** -slope
+        noise = np.fft.irfft(spectrum, len(samples))
+    power = float((samples.astype(np.float64) ** 2).mean()) + 1e-12
+    gain = np.sqrt(power / (float((noise**2).mean()) + 1e-12) * 10 ** (-rng.uniform(3, 30) / 10))
+    return (samples + gain * noise).astype(np.float32)
+
+
+def _narrow_band(samples: FloatArray, rng: Rng) -> FloatArray:
+    """Cut all above 3.2 to 7 kHz, as telephones and strong codecs do, with coarse steps at times."""
+    spectrum = np.fft.rfft(samples)
+    frequencies = np.fft.rfftfreq(len(samples), 1 / SAMPLE_RATE)
+    spectrum[frequencies > rng.uniform(3200, 7000)] = 0
+    if rng.random() < 0.5:
+        spectrum[frequencies < rng.uniform(80, 300)] = 0
+    out = np.fft.irfft(spectrum, len(samples))
+    if rng.random() < 0.3:
+        steps = 2 ** rng.integers(6, 9) * 1.0
+        peak = np.abs(out).max() + 1e-9
+        out = np.round(out / peak * steps) / steps * peak
+    return out.astype(np.float32)

@@ -1,0 +1,278 @@
+"""A clip and a recipe -> features. The only place where media becomes numbers; everybody calls it.
+
+Causal and streaming: a tick sees nothing after it, and blocks follow each other without memory growing, so a file cut
+in blocks gives the same numbers as a file in one.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emotrace.clock import latest, num_ticks, tick_times
+from emotrace.features.audio_signal import TICK_LENGTH, EndpointState, detect_speech
+from emotrace.features.faces import Detector, Follower, crop_face, follow
+from emotrace.features.voice_input import context_samples, voice_input
+from emotrace.media import ClipInfo, VideoFrame
+from emotrace.recipe import SAMPLE_RATE, Recipe
+from emotrace.types import AudioChunk, BoolArray, Face, Features, FloatArray, Image, IntArray
+
+
+
+class Source(Protocol):
+    """What can be read like a clip: a `media.Clip`, or a composed recording."""
+
+    @property
+    def info(self) -> ClipInfo:
+        """What is known before reading."""
+
+    def read(self, *, sample_rate: int, video_rate_hz: float | None) -> Iterator[AudioChunk | VideoFrame]:
+        """Yield sound and pictures in the order of the file."""
+
+
+BLOCK_SECONDS = 10.0
+_MAX_GAP_SECONDS = 24 * 3600.0
+
+
+def extract(
+    clip: Source, recipe: Recipe, detector: Detector | None, *, hear: bool = True
+) -> Iterator[Features]:
+    """Yield the features of a clip in blocks of at most 10 s of media time, first to last.
+
+    Args:
+        clip: open, not read yet.
+        recipe: every choice that changes the numbers.
+        detector: finds faces; None leaves the pictures out.
+        hear: whether the sound is used.
+
+    Raises:
+        MediaError: the clip turns out to be unreadable.
+    """
+    voice = _Voice(recipe)
+    face = _Face(recipe, detector)
+    block = round(BLOCK_SECONDS * recipe.label_rate_hz)
+    first = 0
+    for item in clip.read(sample_rate=SAMPLE_RATE, video_rate_hz=recipe.video.rate_hz):
+        if isinstance(item, AudioChunk):
+            voice.note_end(item)
+            if hear:
+                voice.add(item)
+        elif detector is not None:
+            face.add(item)
+        ends = [voice.end_seconds] if clip.info.has_audio else []
+        ends += [face.end_seconds] if clip.info.has_video and detector is not None else []
+        while ends and num_ticks(min(ends), recipe.label_rate_hz) > first + block:
+            yield _block(voice, face, first, first + block, recipe)
+            first += block
+    last = num_ticks(max(voice.end_seconds, face.end_seconds), recipe.label_rate_hz)
+    while first < last:
+        stop = min(first + block, last)
+        yield _block(voice, face, first, stop, recipe)
+        first = stop
+
+
+def _block(voice: "_Voice", face: "_Face", first: int, stop: int, recipe: Recipe) -> Features:
+    heard = voice.take(first, stop)
+    seen = face.take(tick_times(first, stop, recipe.label_rate_hz))
+    return Features(
+        times=tick_times(first, stop, recipe.label_rate_hz),
+        voice_inputs=heard.inputs,
+        voice_index=heard.index,
+        voice_valid=heard.valid,
+        speech=heard.speech,
+        speech_energy=heard.energy,
+        face_crops=seen.crops,
+        face_index=seen.index,
+        face_detected=seen.index >= 0,
+        face_confidence=seen.confidence,
+        face_box=seen.box,
+        person=seen.person,
+    )
+
+
+@dataclass(frozen=True)
+class _Heard:
+    inputs: FloatArray
+    index: IntArray
+    valid: BoolArray
+    speech: BoolArray
+    energy: FloatArray
+
+
+@dataclass
+class _Voice:
+    """Samples heard so far that later ticks still need, and the carry of the endpoint detection."""
+
+    recipe: Recipe
+    end_seconds: float = 0.0
+    _parts: list[FloatArray] = field(default_factory=list)
+    _first_sample: int = 0
+    _next_sample: int = 0
+    _endpoint: EndpointState = field(default_factory=EndpointState)
+    _detected: int = 0
+    _last_speech: tuple[bool, float] = (False, 0.0)
+    _last_input: FloatArray | None = None
+    _ticks_since_speech: int = 1_000_000
+    _heard_anything: bool = False
+
+    def __post_init__(self) -> None:
+        self._context = context_samples(self.recipe.audio)
+        self._hop_ticks = max(1, round(self.recipe.audio.hop_seconds * self.recipe.label_rate_hz))
+
+    def add(self, chunk: AudioChunk) -> None:
+        """Append a chunk at its place in media time; gaps become silence, what overlaps is left out."""
+        place = round(chunk.start_seconds * SAMPLE_RATE)
+        gap = place - self._next_sample
+        samples = chunk.samples
+        if gap > 0:
+            self._append(np.zeros(min(gap, int(_MAX_GAP_SECONDS * SAMPLE_RATE)), dtype=np.float32))
+        elif gap < 0:
+            samples = samples[-gap:]
+        self._append(samples)
+        self._heard_anything = True
+
+    def note_end(self, chunk: AudioChunk) -> None:
+        """Keep in mind how far the sound reaches."""
+        self.end_seconds = max(self.end_seconds, chunk.start_seconds + len(chunk.samples) / SAMPLE_RATE)
+
+    def _append(self, samples: FloatArray) -> None:
+        self._parts.append(samples)
+        self._next_sample += len(samples)
+
+    def _between(self, first: int, stop: int) -> FloatArray:
+        """Return samples first .. stop - 1 of the recording, zeros where there are none."""
+        held = np.concatenate(self._parts) if self._parts else np.zeros(0, dtype=np.float32)
+        self._parts = [held]
+        out = np.zeros(stop - first, dtype=np.float32)
+        low, high = max(first, self._first_sample), min(stop, self._first_sample + len(held))
+        if high > low:
+            out[low - first : high - first] = held[low - self._first_sample : high - self._first_sample]
+        return out
+
+    def take(self, first: int, stop: int) -> _Heard:
+        """Return what is heard at ticks first .. stop - 1, and forget the samples that no later tick needs."""
+        count = stop - first
+        if not self._heard_anything:
+            shape = (0, *self._shape())
+            nothing = np.zeros(count, dtype=bool)
+            no_index, no_energy = np.full(count, -1), np.full(count, np.nan, dtype=np.float32)
+            return _Heard(np.zeros(shape, dtype=np.float32), no_index, nothing, nothing, no_energy)
+
+        speech, energy = self._endpoints(tick_times(first, stop, self.recipe.label_rate_hz))
+        inputs, index = self._inputs(first, stop)
+        heard = _Heard(inputs, index, self._recent(speech), speech, energy)
+        self._forget(self._sample(stop - 1) - self._context)
+        return heard
+
+    def _sample(self, tick: int) -> int:
+        """Return the sample at a tick: sound before it is heard, sound from it on is not."""
+        return round(tick / self.recipe.label_rate_hz * SAMPLE_RATE)
+
+    def _endpoints(self, ticks: NDArray[np.float64]) -> tuple[BoolArray, FloatArray]:
+        """Return what the endpoint detection says of the last whole 40 ms before each tick."""
+        ends = np.floor(ticks * SAMPLE_RATE / TICK_LENGTH + 1e-6).astype(np.int64)
+        samples = self._between(self._detected * TICK_LENGTH, int(ends[-1]) * TICK_LENGTH)
+        self._endpoint, found = detect_speech(self._endpoint, samples)
+        # One tick may fall into the stretch that the block before has seen last.
+        speech = np.concatenate([[self._last_speech[0]], found.speech])
+        energy = np.concatenate([[self._last_speech[1]], found.speech_energy])
+        place = ends - self._detected
+        self._detected = int(ends[-1])
+        self._last_speech = bool(speech[-1]), float(energy[-1])
+        return speech[place], energy[place].astype(np.float32)
+
+    def _inputs(self, first: int, stop: int) -> tuple[FloatArray, IntArray]:
+        inputs = [] if self._last_input is None else [self._last_input]
+        index = np.full(stop - first, len(inputs) - 1)
+        for tick in range(first, stop):
+            if tick > 0 and tick % self._hop_ticks == 0:
+                end = self._sample(tick)
+                inputs.append(voice_input(self._between(end - self._context, end), self.recipe.audio))
+            index[tick - first] = len(inputs) - 1
+        if inputs:
+            self._last_input = inputs[-1]
+            return np.stack(inputs), index
+        return np.zeros((0, *self._shape()), dtype=np.float32), index
+
+    def _shape(self) -> tuple[int, ...]:
+        return voice_input(np.zeros(self._context, dtype=np.float32), self.recipe.audio).shape
+
+    def _recent(self, speech: BoolArray) -> BoolArray:
+        hold_ticks = round(self.recipe.audio.speech_hold_seconds * self.recipe.label_rate_hz)
+        ticks = np.arange(1, len(speech) + 1)
+        last = np.maximum.accumulate(np.where(speech, ticks, -self._ticks_since_speech))  # 0 is the block before
+        self._ticks_since_speech = int(ticks[-1] - last[-1])
+        return (ticks - last) <= hold_ticks
+
+    def _forget(self, before: int) -> None:
+        held = np.concatenate(self._parts) if self._parts else np.zeros(0, dtype=np.float32)
+        drop = min(max(0, before - self._first_sample), len(held))
+        self._parts = [held[drop:]]
+        self._first_sample += drop
+
+
+@dataclass(frozen=True)
+class _Seen:
+    crops: Image
+    index: IntArray
+    confidence: FloatArray
+    box: FloatArray
+    person: IntArray
+
+
+@dataclass(frozen=True)
+class _Sighting:
+    time_seconds: float
+    face: Face
+    crop: Image
+    person: int
+
+
+@dataclass
+class _Face:
+    """Crops of the followed face that later ticks still need, and the carry of the following."""
+
+    recipe: Recipe
+    detector: Detector | None
+    end_seconds: float = 0.0
+    _follower: Follower = field(default_factory=Follower)
+    _sightings: list[_Sighting] = field(default_factory=list)
+    _person: int = 0
+
+    def add(self, frame: VideoFrame) -> None:
+        """Find the followed face in a frame and cut it out."""
+        assert self.detector is not None
+        video = self.recipe.video
+        self.end_seconds = frame.time_seconds + 1 / self.recipe.label_rate_hz
+        faces = self.detector.detect(frame)
+        self._follower, face = follow(self._follower, faces, frame.time_seconds, video)
+        if face is not None:
+            crop = crop_face(frame, face, video, self.detector.name)
+            self._sightings.append(_Sighting(frame.time_seconds, face, crop, self._follower.person))
+
+    def take(self, ticks: NDArray[np.float64]) -> _Seen:
+        """Return what is seen at the ticks, and forget the sightings that no later tick needs."""
+        size = self.recipe.video.crop_size
+        times = np.array([sighting.time_seconds for sighting in self._sightings])
+        index = latest(times, ticks, self.recipe.video.face_hold_seconds)
+        used = np.unique(index[index >= 0])
+        chosen = [self._sightings[place] for place in used]
+        compact = np.where(index >= 0, np.searchsorted(used, index), -1)
+        crops = np.stack([sighting.crop for sighting in chosen]) if chosen else np.zeros((0, size, size), np.uint8)
+        rows = np.array(
+            [(s.face.confidence, s.face.x, s.face.y, s.face.width, s.face.height) for s in chosen] + [(np.nan,) * 5],
+            dtype=np.float32,
+        )[compact]  # -1 takes the last row, of NaN
+        seen = _Seen(crops, compact, rows[:, 0], rows[:, 1:], self._persons(chosen, compact))
+        recent = ticks[-1] - self.recipe.video.face_hold_seconds if len(ticks) else 0.0
+        self._sightings = [sighting for sighting in self._sightings if sighting.time_seconds >= recent]
+        return seen
+
+    def _persons(self, chosen: list[_Sighting], index: IntArray) -> IntArray:
+        """Return the number of the person at each tick; without a face, of the one seen last."""
+        persons = np.array([sighting.person for sighting in chosen] + [-1])[index]
+        numbers = np.maximum.accumulate(np.maximum(persons, self._person))
+        self._person = int(numbers[-1]) if len(numbers) else self._person
+        return numbers

@@ -1,0 +1,172 @@
+"""Features and a bundle -> estimates at every tick, through ONNX Runtime. The one file that imports it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from emotrace.bundle import Bundle
+from emotrace.errors import BundleError
+from emotrace.types import BoolArray, Features, FloatArray, Image, IntArray
+
+State = tuple[FloatArray, FloatArray]
+"""The fusion network's carried state: two arrays [1, hidden]."""
+
+_FACE_BATCH = 32
+_VOICE_BATCH = 32
+
+
+@dataclass(frozen=True)
+class Estimates:
+    """What the networks say at every tick; NaN where neither voice nor face is known.
+
+    Attributes:
+        arousal: [T] in [-1, 1].
+        valence: [T] in [-1, 1].
+        emotions: [T, E] probabilities in the order of `labels.EMOTIONS`.
+        audio_weight: [T] beta of eq. 30.
+    """
+
+    arousal: FloatArray
+    valence: FloatArray
+    emotions: FloatArray
+    audio_weight: FloatArray
+
+
+class Branches:
+    """The voice and the face network.
+
+    Raises:
+        BundleError: a network is damaged or has not the inputs and outputs that every bundle has.
+    """
+
+    def __init__(self, face: bytes, voice: bytes, *, num_threads: int = 0) -> None:
+        self._face = _Network("face.onnx", face, ("crops",), ("regions", "logits"), num_threads)
+        self._voice = _Network("voice.onnx", voice, ("inputs",), ("features", "logits"), num_threads)
+
+    def see(self, crops: Image) -> tuple[FloatArray, FloatArray]:
+        """Return regions [F, K, D] and the face branch's logits [F, E] of crops [F, size, size]."""
+        return self._face.run_batches(crops[:, None].astype(np.float32) / 255, _FACE_BATCH)
+
+    def hear(self, inputs: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return voice features [W, A] and the voice branch's logits [W, C] of its inputs [W, ...]."""
+        return self._voice.run_batches(inputs, _VOICE_BATCH)
+
+
+class Session:
+    """The three networks of a bundle, ready to run.
+
+    Raises:
+        BundleError: a network is damaged or has not the inputs and outputs that every bundle has.
+    """
+
+    def __init__(self, bundle: Bundle, *, num_threads: int = 0) -> None:
+        self.bundle = bundle
+        self.branches = Branches(bundle.read("face.onnx"), bundle.read("voice.onnx"), num_threads=num_threads)
+        self._fusion = _Network(
+            "fusion.onnx", bundle.read("fusion.onnx"), _FUSION_INPUTS, _FUSION_OUTPUTS, num_threads
+        )
+
+    def initial_state(self) -> State:
+        """Return the state before the first tick of a recording."""
+        zeros = np.zeros((1, self.bundle.manifest.hidden_dim), dtype=np.float32)
+        return zeros, zeros
+
+    def run(self, features: Features, state: State) -> tuple[Estimates, State]:
+        """Return the estimates of a block and the state for the next block of the same recording."""
+        inputs = fusion_inputs(features, self.branches)
+        arousal_valence, logits, audio_weight, *carried = self._fusion.run(
+            inputs.audio[None], inputs.regions[None], inputs.audio_valid[None], inputs.video_valid[None], *state
+        )
+        unknown = ~(inputs.audio_valid | inputs.video_valid)
+        estimates = Estimates(
+            arousal=_blank(np.clip(arousal_valence[0, :, 0], -1, 1), unknown),
+            valence=_blank(np.clip(arousal_valence[0, :, 1], -1, 1), unknown),
+            emotions=_blank(softmax(logits[0]), unknown),
+            audio_weight=_blank(audio_weight[0], unknown),
+        )
+        return estimates, (carried[0], carried[1])
+
+
+@dataclass(frozen=True)
+class FusionInputs:
+    """What the fusion network reads, one row per tick; zeros where a modality is not valid.
+
+    Attributes:
+        audio: [T, A] voice features.
+        regions: [T, K, D] face regions.
+        audio_valid: [T].
+        video_valid: [T].
+    """
+
+    audio: FloatArray
+    regions: FloatArray
+    audio_valid: BoolArray
+    video_valid: BoolArray
+
+
+def fusion_inputs(features: Features, branches: Branches) -> FusionInputs:
+    """Run the branches on a block and lay out what they say on the ticks."""
+    return FusionInputs(
+        audio=_rows(branches.hear(features.voice_inputs)[0], features.voice_index),
+        regions=_rows(branches.see(features.face_crops)[0], features.face_index),
+        audio_valid=features.voice_valid & (features.voice_index >= 0),
+        video_valid=features.face_index >= 0,
+    )
+
+
+_FUSION_INPUTS = ("audio", "regions", "audio_valid", "video_valid", "hidden", "cell")
+_FUSION_OUTPUTS = ("arousal_valence", "emotion_logits", "audio_weight", "next_hidden", "next_cell")
+
+
+class _Network:
+    def __init__(
+        self, name: str, graph: bytes, inputs: tuple[str, ...], outputs: tuple[str, ...], num_threads: int
+    ) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = num_threads
+        options.log_severity_level = 3
+        # Idle threads that spin would take the cores from the decoder.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        try:
+            self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime raises many types of its own for a damaged graph
+            raise BundleError(f"{name} is no usable network: {error}. Install or export the bundle again.") from error
+        found = {each.name for each in self._session.get_inputs()}, {each.name for each in self._session.get_outputs()}
+        if found != (set(inputs), set(outputs)):
+            raise BundleError(
+                f"{name} has the inputs and outputs {found}, expected {inputs} and {outputs}: "
+                "export the bundle again."
+            )
+        self._inputs, self._outputs = inputs, outputs
+
+    def run(self, *arrays: NDArray[np.generic]) -> list[FloatArray]:
+        return list(self._session.run(list(self._outputs), dict(zip(self._inputs, arrays, strict=True))))
+
+    def run_batches(self, inputs: FloatArray, size: int) -> tuple[FloatArray, FloatArray]:
+        """Run in batches of bounded size; no input at all still gives arrays of the right width."""
+        if len(inputs) == 0:
+            blank = np.zeros((1, *inputs.shape[1:]), dtype=np.float32)
+            first, second = self.run(blank)
+            return first[:0], second[:0]
+        parts = [self.run(inputs[start : start + size]) for start in range(0, len(inputs), size)]
+        return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
+
+
+def _rows(table: FloatArray, index: IntArray) -> FloatArray:
+    """Return table[index], zeros where the index is -1."""
+    padded = np.concatenate([table, np.zeros((1, *table.shape[1:]), dtype=np.float32)])
+    return np.ascontiguousarray(padded[index])
+
+
+def _blank(values: FloatArray, unknown: BoolArray) -> FloatArray:
+    out = values.astype(np.float32)
+    out[unknown] = np.nan
+    return out
+
+
+def softmax(logits: FloatArray) -> FloatArray:
+    """Return probabilities along the last axis."""
+    shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return np.asarray(shifted / shifted.sum(axis=-1, keepdims=True), dtype=np.float32)

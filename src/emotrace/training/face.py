@@ -1,0 +1,94 @@
+"""FER+ -> a trained face branch (stage one of the paper, on still images with vote distributions)."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Generator, Tensor, nn
+
+from emotrace.corpora import ferplus
+from emotrace.encoders.face_cnn import FaceCnn, FaceCnnConfig
+from emotrace.encoders.improved_alexnet import ImprovedAlexNet, ImprovedAlexNetConfig
+from emotrace.errors import SettingsError
+from emotrace.labels import EMOTIONS
+from emotrace.training.classifier import train
+from emotrace.training.face_augmentation import augment
+from emotrace.training.settings import BranchSettings
+
+BALANCING = 0.35
+"""Images of rare emotions are drawn more often, by (share of the emotion) ** -0.35: disgust and contempt have under
+1 % of the votes each. What this does to the prior is stored in the bundle and taken out again."""
+
+
+@dataclass(frozen=True)
+class FaceSource:
+    """Face images with emotion probabilities, disturbed when drawn for training.
+
+    Attributes:
+        pixels: [N, 48, 48] uint8.
+        targets: [N, 8] probabilities in the order of `labels.EMOTIONS`.
+        draw_weight: [N].
+    """
+
+    pixels: Tensor
+    targets: Tensor
+    draw_weight: Tensor
+
+    def draw(self, chosen: Tensor, generator: Generator | None) -> Tensor:
+        """Return crops [B, 1, 48, 48] in 0..1."""
+        crops = self.pixels[chosen].unsqueeze(1).float() / 255
+        return crops if generator is None else augment(crops, generator)
+
+    def prior(self) -> list[float]:
+        """Return the share of each emotion among what is drawn."""
+        share = (self.targets * self.draw_weight.unsqueeze(1)).sum(dim=0)
+        return [float(value) for value in share / share.sum()]
+
+
+def training_source(root: Path) -> FaceSource:
+    """Return the training images that raters took for faces, with their votes."""
+    faces = ferplus.read(root, "train")
+    emotion_votes = faces.votes[:, : len(EMOTIONS)].sum(axis=1)
+    faces = faces.subset((emotion_votes > 0) & (faces.votes[:, -1] <= emotion_votes))
+    targets = torch.from_numpy(faces.distribution())
+    weight = (targets * targets.mean(dim=0).pow(-BALANCING)).sum(dim=1)
+    return FaceSource(torch.from_numpy(faces.pixels), targets, weight)
+
+
+def held_out_source(root: Path, split: str) -> FaceSource:
+    """Return the images of a split that have a majority emotion, that emotion as the target."""
+    faces = ferplus.read(root, split)
+    majority = faces.majority()
+    kept = faces.subset(majority >= 0)
+    targets = np.eye(len(EMOTIONS), dtype=np.float32)[majority[majority >= 0]]
+    return FaceSource(torch.from_numpy(kept.pixels), torch.from_numpy(targets), torch.ones(len(targets)))
+
+
+def build(settings: BranchSettings) -> nn.Module:
+    """Return the untrained network, its weights drawn by the seed.
+
+    Raises:
+        SettingsError: the network's name is unknown.
+    """
+    torch.manual_seed(settings.seed)
+    if settings.network == "face-cnn":
+        return FaceCnn(FaceCnnConfig())
+    if settings.network == "improved-alexnet":
+        return ImprovedAlexNet(ImprovedAlexNetConfig(in_channels=1, region_pooling=1, fc_grid=6, fc_dim=512))
+    raise SettingsError(f"network = {settings.network!r}: expected face-cnn or improved-alexnet.")
+
+
+def train_face(root: Path, settings: BranchSettings, folder: Path, *, resume: bool) -> tuple[nn.Module, list[float]]:
+    """Train the face branch; return it and the prior of its training draws."""
+    source = training_source(root)
+    network = train(
+        build(settings).to(memory_format=torch.channels_last),
+        settings,
+        source,
+        held_out_source(root, "validation"),
+        folder,
+        monitor="validation_accuracy",
+        resume=resume,
+    )
+    return network, source.prior()

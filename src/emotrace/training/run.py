@@ -1,0 +1,87 @@
+"""One training run with PyTorch Lightning: optimiser, early stopping, checkpoints that resume to the same result, logs."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as lightning
+import torch
+from pytorch_lightning.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint, TQDMProgressBar
+from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
+from torch import Generator
+
+from emotrace.training.settings import RunSettings
+
+_WARM_UP_SHARE = 0.05
+
+
+def seeded(*parts: int) -> Generator:
+    """Return a generator for this combination of numbers."""
+    state = 0
+    for part in parts:
+        state = (state * 1_000_003 + part + 1) % (2**62)
+    return torch.Generator().manual_seed(state)
+
+
+def optimiser(learner: lightning.LightningModule, settings: RunSettings) -> dict[str, Any]:
+    """Return AdamW with a linear warm-up over 5 % of the steps and a cosine down to zero, as Lightning wants it."""
+    adam = torch.optim.AdamW(learner.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
+    total = int(learner.trainer.estimated_stepping_batches)
+    warm_up = max(1, round(total * _WARM_UP_SHARE))
+
+    def scale(step: int) -> float:
+        if step < warm_up:
+            return (step + 1) / warm_up
+        return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warm_up) / max(1, total - warm_up))))
+
+    scheduler = torch.optim.lr_scheduler.LambdaLR(adam, scale)
+    return {"optimizer": adam, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+
+def fit(
+    learner: lightning.LightningModule,
+    settings: RunSettings,
+    training: Any,
+    validation: Any,
+    folder: Path,
+    *,
+    monitor: str,
+    resume: bool,
+) -> None:
+    """Train and leave the learner with the weights of its best validation epoch.
+
+    Args:
+        learner: its `configure_optimizers` should be `optimiser`.
+        settings: epochs, patience, precision, averaging.
+        training: batches; told the epoch by the learner.
+        validation: batches.
+        folder: `best.ckpt`, `last.ckpt`, TensorBoard events and `metrics.csv`.
+        monitor: name of a logged figure, larger is better.
+        resume: go on from the folder's last checkpoint when there is one, with the same result as without a stop.
+    """
+    checkpoint = ModelCheckpoint(
+        dirpath=folder, filename="best", monitor=monitor, mode="max", save_last=True, enable_version_counter=False
+    )
+    callbacks: list[lightning.Callback] = [
+        checkpoint,
+        EarlyStopping(monitor=monitor, mode="max", patience=settings.patience),
+        TQDMProgressBar(refresh_rate=20),
+    ]
+    if settings.average_decay > 0:
+        callbacks.append(EMAWeightAveraging(decay=settings.average_decay))
+    trainer = lightning.Trainer(
+        max_epochs=settings.epochs,
+        precision=settings.precision,
+        accelerator="auto",
+        devices=1,
+        callbacks=callbacks,
+        logger=[TensorBoardLogger(folder, name="", version=""), CSVLogger(folder, name="", version="")],
+        gradient_clip_val=5.0,
+        num_sanity_val_steps=0,
+        enable_model_summary=False,
+        log_every_n_steps=20,
+    )
+    last = folder / "last.ckpt"
+    trainer.fit(learner, training, validation, ckpt_path=str(last) if resume and last.exists() else None)
+    best = torch.load(checkpoint.best_model_path, weights_only=True, map_location="cpu")
+    learner.load_state_dict(best["state_dict"])
