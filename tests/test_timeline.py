@@ -283,9 +283,14 @@ def test_nothing_joined_is_refused() -> None:
 def test_a_failed_write_keeps_the_old_file_and_leaves_nothing_behind(tmp_path: Path) -> None:
     path = tmp_path / "talk.csv"
     path.write_text("old")
-    with pytest.raises(RuntimeError, match="power cut"), atomic_path(path) as temporary:
-        temporary.write_text("half")
-        raise RuntimeError("power cut")
+
+    def write_half() -> None:
+        with atomic_path(path) as temporary:
+            temporary.write_text("half")
+            raise RuntimeError("power cut")
+
+    with pytest.raises(RuntimeError, match="power cut"):
+        write_half()
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -298,9 +303,13 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's /dev/full")
 def test_a_full_disk_is_told_in_one_line(tmp_path: Path) -> None:
-    with pytest.raises(TimelineError, match="No space left"), atomic_path(tmp_path / "talk.csv") as temporary:
-        temporary.symlink_to("/dev/full")
-        temporary.write_text("x" * 100_000)
+    def write_too_much() -> None:
+        with atomic_path(tmp_path / "talk.csv") as temporary:
+            temporary.symlink_to("/dev/full")
+            temporary.write_text("x" * 100_000)
+
+    with pytest.raises(TimelineError, match="No space left"):
+        write_too_much()
 
 
 def test_every_notice_has_a_heading_and_says_proxy_and_law() -> None:

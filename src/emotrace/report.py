@@ -37,6 +37,7 @@ from emotrace.report_traces import (
     steps_path,
     time_ticks,
 )
+from emotrace.report_words import percent_text, signed_text, summary_in_words
 from emotrace.timeline import (
     COLUMNS,
     NO_AUDIO_TRACK,
@@ -49,6 +50,8 @@ from emotrace.timeline import (
     atomic_path,
 )
 from emotrace.types import FloatArray
+
+__all__ = ["MAX_THUMBNAILS", "Thumbnail", "summary_in_words", "thumbnail_times", "write_report"]
 
 MAX_THUMBNAILS = 12
 STACK_ORDER = ("anger", "disgust", "contempt", "fear", "sadness", "surprise", "happiness", "neutral")
@@ -115,8 +118,8 @@ def write_report(
         problems=timeline.metadata.problems[:_MAX_PROBLEMS],
         more_problems=max(0, len(timeline.metadata.problems) - _MAX_PROBLEMS),
         clock=clock_text,
-        signed=_signed,
-        percent=_share,
+        signed=signed_text,
+        percent=percent_text,
         ranking=_ranking(timeline.summary()),
         policy=_policy(style, script),
         style=Markup(style),  # a file of this package
@@ -124,59 +127,6 @@ def write_report(
     )
     with atomic_path(path) as temporary:
         temporary.write_bytes(page.encode("utf-8", errors="replace"))  # names of files need not be Unicode
-
-
-def summary_in_words(timeline: Timeline) -> str:
-    """Return the recording in a few plain sentences."""
-    summary = timeline.summary()
-    if not len(timeline):
-        return "There is nothing to show: no moment of the recording could be analysed."
-    sentences = [_words_on_evidence(timeline, summary)]
-    if summary["dominant_emotion"] is None:
-        sentences.append("That is too little to read an emotion from, so the trace is empty.")
-    else:
-        sentences.append(_words_on_emotions(summary, summary["dominant_emotion"]))
-    sentences += _words_on_coordinates(summary)
-    audio, video = summary["audio_share"], summary["video_share"]
-    if audio is not None and video is not None and 0 < audio < 1:
-        sentences.append(f"The voice carried {_share(audio)} of the weight, the face {_share(video)}.")
-    return " ".join(sentences)
-
-
-def _words_on_evidence(timeline: Timeline, summary: Summary) -> str:
-    length = clock_text(summary["duration_seconds"])
-    face, speech = _share(summary["face_share"]), _share(summary["speech_share"])
-    missing = {gap.kind for gap in timeline.metadata.gaps}
-    if summary["face_share"] is None:
-        return f"In {length} of media speech was found {speech} of the time; only the voice was analysed."
-    if summary["speech_share"] is None:
-        return f"In {length} of media a face was found {face} of the time; only the face was analysed."
-    if NO_VIDEO_TRACK in missing:
-        return f"In {length} of sound without a picture, speech was found {speech} of the time."
-    if NO_AUDIO_TRACK in missing:
-        return f"In {length} of picture without sound, a face was found {face} of the time."
-    return f"In {length} of media a face was found {face} of the time and speech {speech}."
-
-
-def _words_on_emotions(summary: Summary, dominant: str) -> str:
-    means = {emotion: mean or 0.0 for emotion, mean in summary["mean_probability"].items()}
-    second = max((emotion for emotion in EMOTIONS if emotion != dominant), key=means.__getitem__)
-    how = "The impression is mostly" if means[dominant] > 0.5 else "The strongest impression is"
-    text = f"{how} {dominant} (mean probability {means[dominant]:.2f})"
-    return f"{text}, followed by {second} ({means[second]:.2f})." if means[second] >= 0.05 else f"{text}."
-
-
-def _words_on_coordinates(summary: Summary) -> list[str]:
-    sentences = []
-    mean, peak, when = summary["mean_arousal"], summary["peak_arousal"], summary["peak_arousal_seconds"]
-    if mean is not None and peak is not None and when is not None:
-        peak_text = f"with a peak of {_number(peak)} at {clock_text(when)}"
-        sentences.append(f"Arousal is {_number(mean)} on average, {peak_text}.")
-    mean, low, high = summary["mean_valence"], summary["lowest_valence"], summary["peak_valence"]
-    if mean is not None and low is not None and high is not None:
-        extent = f"between {_number(low)} and {_number(high)}"
-        sentences.append(f"Valence is {_number(mean)} on average, {extent}.")
-    return sentences
 
 
 def _drawing(timeline: Timeline, bins: Bins) -> dict[str, Any]:
@@ -332,19 +282,3 @@ def _part(name: str) -> str:
 def _ranking(summary: Summary) -> list[tuple[str, float | None]]:
     """Return the emotions with their mean probabilities, the highest first."""
     return sorted(summary["mean_probability"].items(), key=lambda item: -(item[1] or 0.0))
-
-
-def _share(value: float | None) -> str:
-    if value is None:
-        return "unknown"
-    return f"{round(100 * value)}\N{NO-BREAK SPACE}%"
-
-
-def _number(value: float) -> str:
-    return f"{value:.2f}".replace("-0.00", "0.00").replace("-", "\N{MINUS SIGN}")
-
-
-def _signed(value: float | None) -> str:
-    if value is None:
-        return "unknown"
-    return ("+" if value > 0.005 else "") + _number(value)
