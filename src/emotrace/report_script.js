@@ -82,23 +82,27 @@
     };
     media.addEventListener("play", follow);
     media.addEventListener("seeked", () => { if (media.paused) show(media.currentTime); });
-    media.addEventListener("error", () => { byId("media-error").hidden = false; });
+    const tell = () => { byId("media-error").hidden = false; };
+    media.addEventListener("error", tell);
+    if (media.error) tell();
   }
   if (play) {
     let before = null;
+    const turn = (playing) => {
+      play.classList.toggle("playing", playing);
+      play.setAttribute("aria-label", playing ? "Pause" : "Play the trace");
+    };
     const step = (stamp) => {
       if (!play.classList.contains("playing")) return;
       if (before !== null) show(now + (stamp - before) / 1000);
       before = stamp;
-      if (now >= end) play.classList.remove("playing"); else requestAnimationFrame(step);
+      if (now >= end) turn(false); else requestAnimationFrame(step);
     };
     play.addEventListener("click", () => {
       before = null;
-      if (play.classList.toggle("playing")) {
-        if (now >= end) show(0);
-        requestAnimationFrame(step);
-      }
-      play.setAttribute("aria-label", play.classList.contains("playing") ? "Pause" : "Play the trace");
+      turn(!play.classList.contains("playing"));
+      if (now >= end) show(0);
+      requestAnimationFrame(step);
     });
   }
   show(Number(seek.value));
