@@ -68,20 +68,22 @@ def repeat(source: Path, target: Path, seconds: float) -> None:
     with av.open(str(target), mode="w") as out:
         with av.open(str(source)) as first:
             streams = {stream.index: out.add_stream_from_template(stream) for stream in first.streams}
-            length = Fraction(first.duration, av.time_base)
+            length = Fraction(first.duration or 0, av.time_base)
+        last = dict.fromkeys(streams, Fraction(-1))
         begin = Fraction(0)
         while begin < seconds:
             with av.open(str(source)) as again:
                 for packet in again.demux():
                     if packet.dts is None or packet.pts is None:
                         continue
-                    shift = round(begin / packet.time_base)
-                    if begin + packet.pts * packet.time_base >= seconds:
-                        continue
-                    packet.pts += shift
-                    packet.dts += shift
-                    packet.stream = streams[packet.stream.index]
-                    out.mux(packet)
+                    decoded = begin + packet.dts * packet.time_base
+                    # Where the copies meet, an encoder's lead-in would go back in time.
+                    if last[packet.stream_index] < decoded < seconds:
+                        last[packet.stream_index] = decoded
+                        shift = round(begin / packet.time_base)
+                        packet.pts, packet.dts = packet.pts + shift, packet.dts + shift
+                        packet.stream = streams[packet.stream_index]
+                        out.mux(packet)
             begin += length
 
 

@@ -97,7 +97,7 @@ def test_the_pinned_versions_satisfy_the_package() -> None:
     ]
     pins = {
         pin.name.lower().replace("_", "-"): next(iter(pin.specifier)).version
-        for pin in map(Requirement, (ROOT / "constraints.txt").read_text().splitlines())
+        for pin in map(Requirement, re.findall(r"^\w.*", (ROOT / "constraints.txt").read_text(), flags=re.MULTILINE))
     }
     unmet = [str(each) for each in wanted if not each.specifier.contains(pins[each.name.lower().replace("_", "-")])]
     assert unmet == []
