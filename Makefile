@@ -22,9 +22,10 @@ env: .venv/.installed
 	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e '.[train,test,opensmile]'
 	@touch $@
 
+# pip would compile 30 MB of tests and tools that nobody imports; Python compiles what it uses.
 .venv-demo/.installed: pyproject.toml constraints.txt $(shell find src -type f -not -name '*.pyc')
 	$(PYTHON) -m venv .venv-demo
-	.venv-demo/bin/pip install -q --disable-pip-version-check -c constraints.txt .
+	.venv-demo/bin/pip install -q --disable-pip-version-check --no-compile -c constraints.txt .
 	@touch $@
 
 demo: .venv-demo/.installed
@@ -38,11 +39,11 @@ test: env
 	$(BIN)/pytest -n 2 $(if $(DATA),--data '$(DATA)')
 
 bench: env .venv-demo/.installed
-	OMP_NUM_THREADS= $(BIN)/python benchmarks/bench.py --runtime .venv-demo
+	env -u OMP_NUM_THREADS $(BIN)/python benchmarks/bench.py --runtime .venv-demo
 
 train-default: env
 	@test -n '$(DATA)' || { echo 'make train-default needs DATA=DIR, the folder with ferplus, ravdess, nemo and emogator'; exit 2; }
-	OMP_NUM_THREADS= $(BIN)/emotrace train default --data '$(DATA)' --output '$(OUTPUT)'
+	env -u OMP_NUM_THREADS $(BIN)/emotrace train default --data '$(DATA)' --output '$(OUTPUT)'
 
 clean:
 	rm -rf .venv .venv-demo

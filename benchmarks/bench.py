@@ -107,7 +107,7 @@ def table(figures: dict[str, float], minutes: float) -> str:
         (f"peak memory, {minutes:g} min of video", f"{figures['long_peak_megabytes']:.0f} MB ({growth:+.0%})"),
         ("`import emotrace`", f"{figures['import_seconds']:.2f} s"),
         ("`emotrace --help`", f"{figures['help_seconds']:.2f} s"),
-        ("runtime install, with compiled Python files", f"{figures['install_megabytes']:.0f} MB"),
+        ("runtime install (`pip install --no-compile`), after this run", f"{figures['install_megabytes']:.0f} MB"),
         (f"peer package `{PEER}`, the same clip", peer),
     ]
     cores = len(os.sched_getaffinity(0))

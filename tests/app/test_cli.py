@@ -40,7 +40,8 @@ def test_a_clip_gives_a_csv_a_json_and_a_report_and_their_paths_on_stdout(
     assert result.stdout.split() == [str(tmp_path / f"talk.{kind}") for kind in ("csv", "json", "html")]
     header = (tmp_path / "talk.csv").read_text().splitlines()[0]
     assert header.split(",") == [column.name for column in COLUMNS]
-    assert len(Timeline.from_json(tmp_path / "talk.json")) == 25
+    # One second of video; the last block of AAC may end a tick later.
+    assert len(Timeline.from_json(tmp_path / "talk.json")) in (25, 26)
 
 
 def test_one_bad_file_is_named_and_the_others_are_kept(clip: Path, tiny: Path, tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def write(folder: Path) -> Path:
         face_prior=(1 / len(EMOTIONS),) * len(EMOTIONS),
         voice_prior=(1 / len(VOICE_CLASSES),) * len(VOICE_CLASSES),
         temperature={"face": 1.0, "voice": 1.0},
-        metrics={},
+        settings={},
         files={},
     )
     contents = {"face.onnx": _face(), "voice.onnx": _voice(), "fusion.onnx": _fusion(), bundle.CARD: b"# Tiny\n"}

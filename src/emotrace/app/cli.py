@@ -6,7 +6,7 @@ Only typer is imported here, so that `emotrace --help` is instant; each command 
 import json
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -56,12 +56,6 @@ class People(StrEnum):
     """Whose trace is made."""
 
     main = "main"
-
-
-class Preset(StrEnum):
-    """Of a training run."""
-
-    default = "default"
 
 
 class Fetchable(StrEnum):
@@ -244,7 +238,7 @@ def corpora(as_json: AsJson = False) -> None:
 
 @app.command()
 def train(
-    preset: Annotated[Preset, typer.Argument(help="`default`: the bundle inside the package.")],
+    preset: Annotated[str, typer.Argument(help="`default`, or a YAML file with settings of the same shape.")],
     data: Annotated[Path, typer.Option(help="Folder with ferplus, ravdess, nemo, emogator in their official layout.")],
     output: Annotated[Path, typer.Option(help="Folder of the run: logs, checkpoints, bundle.")] = Path("runs/default"),
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in --output.")] = False,
@@ -255,10 +249,15 @@ def train(
 ) -> None:
     """Train a bundle from the corpora on disk."""
     with console.errors_as_lines(debug), console.lab_needed("train"):
-        from emotrace.training import default
+        if preset != "default" and not Path(preset).is_file():
+            raise typer.BadParameter(f"{preset!r} is no file; expected default or a YAML file", param_hint="PRESET")
+        from emotrace.training import settings
+        from emotrace.training.default import train_default
+        from emotrace.training.presets import DefaultSettings
 
-        presets = {Preset.default: default.train_default}
-        presets[preset](data, output, resume=resume, assignments=assignments or [])
+        chosen = DefaultSettings() if preset == "default" else settings.read(DefaultSettings, Path(preset))
+        final = settings.override(chosen, assignments or [])
+        train_default(data, output, cast(DefaultSettings, final), resume=resume)
         typer.echo(str(output))
 
 
@@ -273,11 +272,12 @@ def evaluate(
     debug: Debug = False,
 ) -> None:
     """Measure a bundle on a split of a corpus."""
-    with console.errors_as_lines(debug), console.lab_needed("evaluate"):
-        from emotrace.training import evaluation
+    with console.errors_as_lines(debug):
+        from emotrace import evaluation
+        from emotrace.bundle import load_bundle
 
         figures = evaluation.evaluate(
-            bundle, corpus=corpus, root=root, split=split, only=None if only is None else only.value
+            load_bundle(bundle), corpus, root, split, only=None if only is None else only.value
         )
         _print_figures(figures, as_json)
 
