@@ -1,6 +1,6 @@
 """The bundle: the only checkpoint. A folder with everything that turns a file into a timeline.
 
-`bundle.json` holds the recipe, the class orders, the calibration, the figures and the sha256 of every other file:
+`bundle.json` holds the recipe, the class orders, the calibration, the training settings and the sha256 of every other file:
 `face.onnx`, `voice.onnx`, `fusion.onnx` and `MODEL_CARD.md`. Nothing in it is executed but the ONNX graphs.
 """
 
@@ -49,10 +49,10 @@ class Manifest(_Part):
         emotions: order of the fusion's and the face branch's logits.
         voice_classes: order of the voice branch's logits.
         hidden_dim: width of the fusion's carried state.
-        face_prior: how often each emotion stood in the face branch's training draws.
-        voice_prior: how often each class stood in the voice branch's training draws.
-        temperature: "face" and "voice": what the branch's logits are divided by, fitted on validation data.
-        metrics: figures and the command that printed them.
+        face_prior: how often each emotion stands in the face branch's corpus; the graph's logits are without it.
+        voice_prior: how often each class stood in the voice branch's training draws; the graph's logits are without it.
+        temperature: "face" and "voice": by which the graph divides the branch's logits, fitted on validation data.
+        settings: of the training run that made it.
         files: every other file of the bundle.
     """
 
@@ -68,7 +68,7 @@ class Manifest(_Part):
     face_prior: tuple[float, ...]
     voice_prior: tuple[float, ...]
     temperature: dict[Literal["face", "voice"], float]
-    metrics: dict[str, Any]
+    settings: dict[str, Any]
     files: dict[str, FileRecord]
 
 

@@ -19,7 +19,7 @@ def disturb(samples: FloatArray, babble: list[FloatArray], rng: Rng) -> FloatArr
 
     Args:
         samples: [N] in [-1, 1] at 16 kHz.
-        babble: other utterances, mixed in as voices in the background.
+        babble: utterances that are mixed in, played backwards, as voices in the background.
         rng: decides everything that is drawn.
     """
     out = _change_speed(samples, rng)
@@ -51,32 +51,37 @@ def _reverberate(samples: FloatArray, rng: Rng) -> FloatArray:
 
 
 def _convolve(samples: FloatArray, response: NDArray[np.float64]) -> FloatArray:
-    size = 1 << int(np.ceil(np.log2(len(samples) + len(response))))
+    size = _fast_length(len(samples) + len(response))
     product = np.fft.rfft(samples, size) * np.fft.rfft(response, size)
     return np.fft.irfft(product, size)[: len(samples)].astype(np.float32)
 
 
+def _fast_length(length: int) -> int:
+    """Return the next power of two: transforms of other lengths can take ten times as long."""
+    return 1 << (length - 1).bit_length()
+
+
 def _colour(samples: FloatArray, rng: Rng) -> FloatArray:
     """Apply a smooth random frequency response of up to +-10 dB: microphones and loudspeakers differ."""
-    spectrum = np.fft.rfft(samples)
-    corners = np.linspace(0, 1, 6)
+    size = _fast_length(len(samples))
+    spectrum = np.fft.rfft(samples, size)
     gains = rng.uniform(-10, 10, size=6) * rng.random()
-    curve = np.interp(np.linspace(0, 1, len(spectrum)) ** 0.5, corners, gains)
-    return np.fft.irfft(spectrum * 10 ** (curve / 20), len(samples)).astype(np.float32)
+    curve = np.interp(np.linspace(0, 1, len(spectrum)) ** 0.5, np.linspace(0, 1, 6), gains)
+    return np.fft.irfft(spectrum * 10 ** (curve / 20), size)[: len(samples)].astype(np.float32)
 
 
 def _add_noise(samples: FloatArray, babble: list[FloatArray], rng: Rng) -> FloatArray:
-    """Add white, pink or brown noise, hum, or voices in the background at 3 to 30 dB."""
+    """Add noise between white and brown, or voices in the background, at 3 to 30 dB."""
     if rng.random() < 0.4:
         noise = np.zeros(len(samples))
         for _ in range(int(rng.integers(2, 6))):
-            voice = babble[int(rng.integers(len(babble)))]
+            voice = babble[int(rng.integers(len(babble)))][::-1]
             noise += np.resize(np.roll(voice, int(rng.integers(len(voice)))), len(samples))
     else:
-        spectrum = np.fft.rfft(rng.standard_normal(len(samples)))
-        slope = rng.uniform(0, 1.2)
-        spectrum *= np.maximum(np.arange(len(spectrum)), 4) ** -slope
-        noise = np.fft.irfft(spectrum, len(samples))
+        size = _fast_length(len(samples))
+        spectrum = np.fft.rfft(rng.standard_normal(size))
+        spectrum *= np.maximum(np.arange(len(spectrum)), 4) ** -rng.uniform(0, 1.2)
+        noise = np.fft.irfft(spectrum, size)[: len(samples)]
     power = float((samples.astype(np.float64) ** 2).mean()) + 1e-12
     gain = np.sqrt(power / (float((noise**2).mean()) + 1e-12) * 10 ** (-rng.uniform(3, 30) / 10))
     return (samples + gain * noise).astype(np.float32)
@@ -84,12 +89,13 @@ def _add_noise(samples: FloatArray, babble: list[FloatArray], rng: Rng) -> Float
 
 def _narrow_band(samples: FloatArray, rng: Rng) -> FloatArray:
     """Cut all above 3.2 to 7 kHz, as telephones and strong codecs do, with coarse steps at times."""
-    spectrum = np.fft.rfft(samples)
-    frequencies = np.fft.rfftfreq(len(samples), 1 / SAMPLE_RATE)
+    size = _fast_length(len(samples))
+    spectrum = np.fft.rfft(samples, size)
+    frequencies = np.fft.rfftfreq(size, 1 / SAMPLE_RATE)
     spectrum[frequencies > rng.uniform(3200, 7000)] = 0
     if rng.random() < 0.5:
         spectrum[frequencies < rng.uniform(80, 300)] = 0
-    out = np.fft.irfft(spectrum, len(samples))
+    out = np.fft.irfft(spectrum, size)[: len(samples)]
     if rng.random() < 0.3:
         steps = 2 ** rng.integers(6, 9) * 1.0
         peak = np.abs(out).max() + 1e-9

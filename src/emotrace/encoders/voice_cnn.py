@@ -17,7 +17,7 @@ from torch import Tensor, nn
 class VoiceCnnConfig:
     """Sizes of a `VoiceCnn`."""
 
-    channels: Sequence[int] = (32, 48, 64, 96)
+    channels: Sequence[int] = (24, 48, 64, 96)
     num_bands: int = 64
     embedding_dim: int = 128
     num_classes: int = 9
@@ -39,9 +39,8 @@ class VoiceCnn(nn.Module):
                 nn.Conv2d(in_channels, channels, kernel, stride=stride, padding=padding, bias=False),
                 nn.BatchNorm2d(channels),
                 nn.ReLU(inplace=True),
-                # Time shrinks to an eighth (80 ms), frequency to a 32nd: both carry emotion.
-                nn.MaxPool2d((2, 2) if first else (1, 2)),
-                nn.Dropout(config.dropout / 3),
+                # Time shrinks to a sixteenth (160 ms, a syllable), frequency to a 32nd.
+                nn.MaxPool2d((2, 2) if index < 2 else (1, 2)),
             ]
             in_channels, num_bands = channels, num_bands // 2
         self.body = nn.Sequential(*layers)

@@ -32,27 +32,32 @@ class Source(Protocol):
         """Yield sound and pictures in the order of the file."""
 
 
-BLOCK_SECONDS = 10.0
 _MAX_GAP_SECONDS = 24 * 3600.0
 
 
 def extract(
-    clip: Source, recipe: Recipe, detector: Detector | None, *, hear: bool = True
+    clip: Source,
+    recipe: Recipe,
+    detector: Detector | None,
+    *,
+    hear: bool = True,
+    block_seconds: float = 10.0,
 ) -> Iterator[Features]:
-    """Yield the features of a clip in blocks of at most 10 s of media time, first to last.
+    """Yield the features of a clip in blocks, first to last.
 
     Args:
         clip: open, not read yet.
         recipe: every choice that changes the numbers.
         detector: finds faces; None leaves the pictures out.
         hear: whether the sound is used.
+        block_seconds: media time of a block, at most; changes no number.
 
     Raises:
         MediaError: the clip turns out to be unreadable.
     """
     voice = _Voice(recipe)
     face = _Face(recipe, detector)
-    block = round(BLOCK_SECONDS * recipe.label_rate_hz)
+    block = max(1, round(block_seconds * recipe.label_rate_hz))
     first = 0
     for item in clip.read(sample_rate=SAMPLE_RATE, video_rate_hz=recipe.video.rate_hz):
         if isinstance(item, AudioChunk):

@@ -1,9 +1,8 @@
 """Stage two: train a fusion system on composed recordings, the branches frozen (Liu & Tang 2021, section 5)."""
 
-import dataclasses
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytorch_lightning as lightning
@@ -11,12 +10,13 @@ import torch
 from torch import Generator, Tensor
 
 from emotrace import metrics
-from emotrace.errors import SettingsError
 from emotrace.labels import EMOTIONS
 from emotrace.layers.fusion import FusionOutput
 from emotrace.losses import ccc_loss, modal_scaling_loss, rmse_loss, soft_cross_entropy
-from emotrace.models import MODELS, FusionModel
-from emotrace.training.recordings import Recording
+from emotrace.models import FusionModel
+from emotrace.models.bimodal_attention import BimodalAttention, BimodalAttentionConfig
+from emotrace.models.concatenation import Concatenation, ConcatenationConfig
+from emotrace.inference.recordings import Recording
 from emotrace.training.run import fit, optimiser, seeded
 from emotrace.training.settings import FusionSettings
 
@@ -24,9 +24,8 @@ HIDDEN_DIM = 128
 ATTENTION_DIM = 48
 
 
-@dataclass(frozen=True)
-class Stretch:
-    """A batch of stretches of recordings; axes as in `models`.
+class Stretch(NamedTuple):
+    """A batch of stretches of recordings; axes as in `models`. A named tuple, as Lightning refuses frozen dataclasses.
 
     Attributes:
         audio: [B, T, A].
@@ -50,7 +49,7 @@ class Stretch:
         """Return the same with one modality left out."""
         audio_valid = self.audio_valid & (only != "face")
         video_valid = self.video_valid & (only != "voice")
-        return dataclasses.replace(self, audio_valid=audio_valid, video_valid=video_valid)
+        return self._replace(audio_valid=audio_valid, video_valid=video_valid)
 
 
 def stretch(recordings: Sequence[Recording], first: Sequence[int], ticks: int) -> Stretch:
@@ -181,18 +180,25 @@ class FusionLearner(lightning.LightningModule):
 
 
 def build(settings: FusionSettings, audio_dim: int, region_dim: int) -> FusionModel:
-    """Return the untrained system, its weights drawn by the seed.
-
-    Raises:
-        SettingsError: there is no such system.
-    """
-    if settings.system not in MODELS:
-        raise SettingsError(f"system = {settings.system!r}: expected one of {', '.join(MODELS)}.")
+    """Return the untrained system, its weights drawn by the seed."""
     torch.manual_seed(settings.seed)
-    model = MODELS[settings.system]
-    sizes = {"audio_dim": audio_dim, "region_dim": region_dim, "hidden_dim": HIDDEN_DIM}
-    extra = {"attention_dim": ATTENTION_DIM, "residual": False} if settings.system == "bimodal-attention" else {}
-    return model(model.Config(missing=settings.missing, **sizes, **extra))
+    if settings.system == "concatenation":
+        return Concatenation(
+            ConcatenationConfig(
+                audio_dim=audio_dim, region_dim=region_dim, hidden_dim=HIDDEN_DIM, missing=settings.missing
+            )
+        )
+    return BimodalAttention(
+        BimodalAttentionConfig(
+            audio_dim=audio_dim,
+            region_dim=region_dim,
+            hidden_dim=HIDDEN_DIM,
+            attention_dim=ATTENTION_DIM,
+            missing=settings.missing,
+            beta_form=settings.beta_form,
+            residual=settings.residual,
+        )
+    )
 
 
 def train_fusion(

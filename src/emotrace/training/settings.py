@@ -9,11 +9,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from emotrace.errors import SettingsError
 
 
-class _Settings(BaseModel):
+class Settings(BaseModel):
+    """Frozen; an unknown key is refused."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class RunSettings(_Settings):
+class RunSettings(Settings):
     """What every training run needs."""
 
     epochs: int = Field(gt=0)
@@ -35,9 +37,11 @@ class BranchSettings(RunSettings):
 class FusionSettings(RunSettings):
     """How a fusion system is trained on composed recordings, its branches frozen (stage two of the paper)."""
 
-    system: str = "bimodal-attention"
+    system: Literal["bimodal-attention", "concatenation"] = "bimodal-attention"
     only: Literal["voice", "face"] | None = None
     missing: Literal["mask", "zeros"] = "mask"
+    beta_form: Literal["sentinel", "gate"] = "gate"
+    residual: bool = False
     main_loss: Literal["rmse", "ccc"] = "ccc"
     modal_scaling: Literal["literal", "gated", "none"] = "gated"
     modal_scaling_weight: float = Field(0.1, ge=0)

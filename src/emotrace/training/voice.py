@@ -1,6 +1,6 @@
 """RAVDESS, nEMO and EmoGator -> a trained voice branch (stage one of the paper, on single utterances)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,15 +11,22 @@ from torch import Generator, Tensor
 from emotrace.corpora.base import Utterance
 from emotrace.corpora.voice_disturbance import disturb
 from emotrace.encoders.voice_cnn import VoiceCnn, VoiceCnnConfig
-from emotrace.features.audio_signal import HOP_LENGTH, TICK_LENGTH, EndpointState, detect_speech, pre_emphasise
+from emotrace.features.audio_signal import (
+    FRAME_LENGTH,
+    HOP_LENGTH,
+    TICK_LENGTH,
+    EndpointState,
+    detect_speech,
+    pre_emphasise,
+)
 from emotrace.features.spectrogram import POWER_FLOOR, log_mel
 from emotrace.features.voice_input import context_samples
+from emotrace.inference.recordings import decode
 from emotrace.labels import VOICE_CLASSES
-from emotrace.media import open_clip
 from emotrace.recipe import SAMPLE_RATE, AudioRecipe
 from emotrace.training.classifier import train
 from emotrace.training.settings import BranchSettings
-from emotrace.types import AudioChunk, FloatArray
+from emotrace.types import FloatArray
 
 VERSIONS = 3
 """Disturbed versions made of every utterance, beside the recording itself."""
@@ -31,13 +38,6 @@ _LATEST_SECONDS = 0.8
 """A window may end this long after speech has ended."""
 
 
-def decode(path: Path) -> FloatArray:
-    """Return the whole sound of a file: [N] mono at 16 kHz."""
-    with open_clip(path) as clip:
-        chunks = [item.samples for item in clip.read(sample_rate=SAMPLE_RATE) if isinstance(item, AudioChunk)]
-    return np.concatenate(chunks) if chunks else np.zeros(0, dtype=np.float32)
-
-
 @dataclass(frozen=True)
 class _Version:
     """Log-mel of one version of an utterance, float16 [frames, bands], and the frames between which a window may end."""
@@ -47,20 +47,42 @@ class _Version:
     last_end: int
 
 
+class VoiceBank:
+    """Every utterance as recorded and in disturbed versions, made once and shared by several trainings."""
+
+    def __init__(self, utterances: Sequence[Utterance], recipe: AudioRecipe, *, seed: int = 0) -> None:
+        self.utterances = list(utterances)
+        self.window_frames = 1 + (context_samples(recipe) - FRAME_LENGTH) // HOP_LENGTH
+        samples = [decode(utterance.path) for utterance in utterances]
+        by_speaker: dict[str, list[FloatArray]] = {}
+        for utterance, sound in zip(utterances, samples, strict=True):
+            by_speaker.setdefault(utterance.speaker, []).append(sound)
+        rng = np.random.default_rng(seed)
+        self.versions = [
+            # Voices in the background are the speaker's own: no other speaker gets into an utterance.
+            [_version(sound, recipe)]
+            + [_version(disturb(sound, by_speaker[utterance.speaker], rng), recipe) for _ in range(VERSIONS)]
+            for utterance, sound in zip(utterances, samples, strict=True)
+        ]
+
+    def source(self, chosen: Callable[[Utterance], bool], *, training: bool) -> "VoiceSource":
+        """Return the utterances that are chosen, for training or, undisturbed, for validation."""
+        places = [place for place, utterance in enumerate(self.utterances) if chosen(utterance)]
+        utterances = [self.utterances[place] for place in places]
+        return VoiceSource(utterances, [self.versions[place] for place in places], self.window_frames, training=training)
+
+
 class VoiceSource:
     """Windows of utterances with class probabilities; each draw takes another version and another place."""
 
-    def __init__(self, utterances: Sequence[Utterance], recipe: AudioRecipe, *, disturbed: bool, seed: int = 0) -> None:
-        self._length = 1 + (context_samples(recipe) - 400) // HOP_LENGTH
-        samples = [decode(utterance.path) for utterance in utterances]
-        rng = np.random.default_rng(seed)
-        self._versions = [
-            [_version(one, recipe)] + [_version(disturb(one, samples, rng), recipe) for _ in range(VERSIONS * disturbed)]
-            for one in samples
-        ]
+    def __init__(
+        self, utterances: Sequence[Utterance], versions: list[list[_Version]], window_frames: int, *, training: bool
+    ) -> None:
+        self._versions = versions
+        self._length = window_frames
         labels = torch.tensor([VOICE_CLASSES.index(utterance.label) for utterance in utterances])
         hard = torch.nn.functional.one_hot(labels, len(VOICE_CLASSES)).float()
-        self.targets = hard * (1 - _SMOOTHING) + _SMOOTHING / len(VOICE_CLASSES) if disturbed else hard
+        self.targets = hard * (1 - _SMOOTHING) + _SMOOTHING / len(VOICE_CLASSES) if training else hard
         self.draw_weight = _balance(utterances)
 
     def draw(self, chosen: Tensor, generator: Generator | None) -> Tensor:

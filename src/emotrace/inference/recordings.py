@@ -1,4 +1,4 @@
-"""Composed recordings -> what a fusion network reads and should say, ready for training and evaluation."""
+"""Composed recordings -> what a fusion network reads and should say, ready for training and evaluation. No torch."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,0 +1,189 @@
+"""A bundle and a corpus in its official layout -> figures of merit, as `emotrace evaluate` prints them. No torch."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Literal
+
+import numpy as np
+
+from emotrace import metrics
+from emotrace.bundle import Bundle
+from emotrace.corpora import emogator, ferplus, nemo, ravdess
+from emotrace.corpora.base import Utterance
+from emotrace.corpora.composed import Composition, Conditions, KnownFace, Material, compose
+from emotrace.errors import SettingsError
+from emotrace.features.extract import extract
+from emotrace.inference.recordings import face_material, speech_corpora, voice_material
+from emotrace.inference.session import Estimates, Session
+from emotrace.labels import EMOTIONS, VOICE_CLASSES
+from emotrace.media import open_clip
+from emotrace.types import FloatArray
+
+Figures = dict[str, object]
+Only = Literal["voice", "face"] | None
+
+COMPOSED_COUNT = 100
+COMPOSED_SEED = 20_000
+_VOICE_CORPORA: Mapping[str, tuple[Callable[[Path], list[Utterance]], tuple[str, ...]]] = MappingProxyType(
+    {
+        "ravdess": (ravdess.read, ravdess.LABELS),
+        "nemo": (nemo.read, nemo.LABELS),
+        "emogator": (emogator.read, emogator.LABELS),
+    }
+)
+CORPORA = ("ferplus", *_VOICE_CORPORA, "composed")
+CONDITIONS: Mapping[str, Conditions] = MappingProxyType(
+    {
+        "usual": Conditions(),
+        "half the faces missing": Conditions(face_missing=0.5),
+        "half the voices missing": Conditions(voice_missing=0.5),
+    }
+)
+"""How the composed recordings of an evaluation are made hard."""
+
+
+def evaluate(bundle: Bundle, corpus: str, root: Path, split: str, *, only: Only = None) -> Figures:
+    """Return the figures of a bundle on one split of a corpus.
+
+    Args:
+        bundle: what is judged.
+        corpus: "ferplus" (face branch), "ravdess", "nemo", "emogator" (voice branch), or "composed".
+        root: the corpus in its official layout; for "composed" a folder with `ferplus`, `ravdess` and `nemo`.
+        split: "train", "validation" or "test".
+        only: "face" or "voice"; a corpus of one modality implies it.
+
+    Raises:
+        SettingsError: corpus, split and modality do not go together.
+        CorpusError: the corpus is not there as its makers lay it out.
+    """
+    if split not in ferplus.FOLDERS:
+        raise SettingsError(f"--split {split}: expected one of {', '.join(ferplus.FOLDERS)}.")
+    session = Session(bundle)
+    base: Figures = {"bundle": bundle.manifest.name, "bundle_digest": bundle.digest, "corpus": corpus, "split": split}
+    if corpus == "ferplus":
+        _refuse(only, "voice", corpus)
+        return base | {"only": "face"} | face_figures(session, ferplus.read(root, split))
+    if corpus in _VOICE_CORPORA:
+        _refuse(only, "face", corpus)
+        read, labels = _VOICE_CORPORA[corpus]
+        utterances = [utterance for utterance in read(root) if utterance.split == split]
+        return base | {"only": "voice"} | voice_figures(session, utterances, labels)
+    if corpus == "composed":
+        return base | {"only": only} | composed_figures(session, root, split, only)
+    raise SettingsError(f"--corpus {corpus}: expected one of {', '.join(CORPORA)}.")
+
+
+def _refuse(only: Only, other: str, corpus: str) -> None:
+    if only == other:
+        raise SettingsError(f"--only {other}: {corpus} has none; leave the option out.")
+
+
+def face_figures(session: Session, faces: ferplus.FaceImages) -> Figures:
+    """Return figures of the face branch on FER+ images by the protocol of its paper (majority label).
+
+    "accuracy" is with the corpus's own prior, as the branch of a FER+ paper has it; "equal_prior" figures are
+    with none, as an analysis uses the branch.
+    """
+    truth = faces.majority()
+    kept = truth >= 0
+    logits = session.branches.see(faces.pixels[kept])[1]
+    truth = truth[kept]
+    informed = (logits + np.log(session.bundle.manifest.face_prior)).argmax(axis=1)
+    equal = logits.argmax(axis=1)
+    return {
+        "images": int(kept.sum()),
+        "left_out_without_majority": int((~kept).sum()),
+        "accuracy": metrics.accuracy(truth, informed),
+        "unweighted_average_recall": metrics.unweighted_average_recall(truth, informed),
+        "macro_f1": metrics.macro_f1(truth, informed),
+        "equal_prior_accuracy": metrics.accuracy(truth, equal),
+        "equal_prior_unweighted_average_recall": metrics.unweighted_average_recall(truth, equal),
+        "labels": list(EMOTIONS),
+        "confusion_matrix": metrics.confusion_matrix(truth, informed, len(EMOTIONS)).tolist(),
+    }
+
+
+def voice_scores(session: Session, path: Path) -> FloatArray:
+    """Return [C]: the mean log-probability of every voice class over the ticks of a file at which there is speech."""
+    total, ticks = np.zeros(len(VOICE_CLASSES)), 0
+    with open_clip(path) as clip:
+        for features in extract(clip, session.bundle.recipe, None):
+            known = features.voice_valid & (features.voice_index >= 0)
+            logits = session.branches.hear(features.voice_inputs)[1]
+            scores = logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
+            total += scores[features.voice_index[known]].sum(axis=0)
+            ticks += int(known.sum())
+    return np.asarray(total / max(1, ticks), dtype=np.float32)
+
+
+def voice_figures(session: Session, utterances: Sequence[Utterance], labels: tuple[str, ...]) -> Figures:
+    """Return figures of the voice branch on utterances, choosing among the corpus's own labels."""
+    columns = [VOICE_CLASSES.index(label) for label in labels]
+    scores = np.stack([voice_scores(session, utterance.path)[columns] for utterance in utterances])
+    truth = np.array([labels.index(utterance.label) for utterance in utterances])
+    return {"utterances": len(utterances)} | _class_figures(truth, scores.argmax(axis=1), labels)
+
+
+def _class_figures(truth: np.ndarray, said: np.ndarray, labels: tuple[str, ...]) -> Figures:
+    return {
+        "unweighted_average_recall": metrics.unweighted_average_recall(truth, said),
+        "accuracy": metrics.accuracy(truth, said),
+        "macro_f1": metrics.macro_f1(truth, said),
+        "labels": list(labels),
+        "confusion_matrix": metrics.confusion_matrix(truth, said, len(labels)).tolist(),
+    }
+
+
+def composed_material(root: Path, split: str) -> Material:
+    """Return the faces and voices of one split."""
+    voices = voice_material([each for each in speech_corpora(root) if each.split == split])
+    return Material(voices, face_material(root, split))
+
+
+def composed_figures(session: Session, root: Path, split: str, only: Only) -> Figures:
+    """Return figures on composed recordings under each of `CONDITIONS`; the same recordings every time."""
+    material = composed_material(root, split)
+    recipe = session.bundle.recipe
+    figures: Figures = {"recordings": COMPOSED_COUNT}
+    for place, (name, conditions) in enumerate(CONDITIONS.items()):
+        compositions = [
+            compose(material, recipe, np.random.default_rng((COMPOSED_SEED + place, number)), conditions)
+            for number in range(COMPOSED_COUNT)
+        ]
+        figures[name] = _trace_figures(session, compositions, only)
+    return figures
+
+
+def _trace_figures(session: Session, compositions: Sequence[Composition], only: Only) -> Figures:
+    """Ticks at which nothing is known count as arousal 0, valence 0 and neutral: an unknown answer is no way out."""
+    said, truth, emotion, true_emotion = [], [], [], []
+    for composition in compositions:
+        estimates = _estimates(session, composition, only)
+        ticks = min(len(composition.emotion), len(estimates.arousal))
+        said.append(np.nan_to_num(np.stack([estimates.arousal, estimates.valence], axis=1))[:ticks])
+        truth.append(composition.arousal_valence()[:ticks])
+        filled = np.nan_to_num(estimates.emotions)
+        filled[:, EMOTIONS.index("neutral")] += 1e-6
+        emotion.append(filled.argmax(axis=1)[:ticks])
+        true_emotion.append(composition.emotion[:ticks])
+    told, wanted = np.concatenate(said), np.concatenate(truth)
+    return {
+        "ccc_arousal": metrics.ccc(wanted[:, 0], told[:, 0]),
+        "ccc_valence": metrics.ccc(wanted[:, 1], told[:, 1]),
+        "unweighted_average_recall": metrics.unweighted_average_recall(
+            np.concatenate(true_emotion), np.concatenate(emotion)
+        ),
+    }
+
+
+def _estimates(session: Session, composition: Composition, only: Only) -> Estimates:
+    finder = None if only == "voice" else KnownFace(session.bundle.recipe)
+    state = session.initial_state()
+    parts = []
+    for features in extract(composition, session.bundle.recipe, finder, hear=only != "face"):
+        found, state = session.run(features, state)
+        parts.append(found)
+    return Estimates(
+        **{name: np.concatenate([getattr(part, name) for part in parts]) for name in Estimates.__dataclass_fields__}
+    )

@@ -1,0 +1,175 @@
+"""The corpora in their official layout -> the default bundle: `emotrace train default`."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from torch import nn
+
+import emotrace
+from emotrace.bundle import Bundle, Manifest, save_bundle
+from emotrace.corpora.base import Utterance
+from emotrace.corpora.composed import Conditions, Material
+from emotrace.features.voice_input import context_samples, voice_input
+from emotrace.inference.recordings import Recording, face_material, record, speech_corpora, voice_material
+from emotrace.inference.session import Branches
+from emotrace.labels import EMOTIONS, VOICE_CLASSES
+from emotrace.recipe import Recipe
+from emotrace.training.calibration import fit_temperature, held_out_logits
+from emotrace.training.export import CalibratedFace, CalibratedVoice, export_face, export_fusion, export_voice
+from emotrace.training.face import held_out_source, train_face, training_source
+from emotrace.training.fusion import HIDDEN_DIM, train_fusion
+from emotrace.training.model_card import model_card
+from emotrace.training.presets import DefaultSettings
+from emotrace.training.settings import BranchSettings
+from emotrace.training.voice import VoiceBank, train_voice
+
+RECIPE = Recipe()
+LICENCE = "CC-BY-NC-SA-4.0"
+TRAINING_CONDITIONS = Conditions(face_disturbed=0.6, voice_disturbed=0.5)
+"""Harder than the evaluation's: the bundle should trust neither voice nor face too much."""
+
+
+@dataclass(frozen=True)
+class Branch:
+    """A trained branch, ready for a bundle.
+
+    Attributes:
+        graph: ONNX.
+        temperature: that is in the graph.
+        prior: that was taken out.
+    """
+
+    graph: bytes
+    temperature: float
+    prior: list[float]
+
+
+def train_default(data: Path, output: Path, settings: DefaultSettings, *, resume: bool = False) -> Bundle:
+    """Train the default bundle and write it to `output/bundle`.
+
+    Args:
+        data: folder with `ferplus`, `ravdess`, `nemo` and `emogator` in their official layouts.
+        output: checkpoints, logs and the bundle.
+        settings: of all three trainings.
+        resume: go on where an earlier run in `output` stopped.
+
+    Raises:
+        CorpusError: a corpus is missing or damaged.
+    """
+    face = face_branch(data, settings.face, output / "face", resume=resume)
+    bank = VoiceBank([each for each in speech_corpora(data) if each.split != "test"], RECIPE.audio)
+    voice = voice_branch(bank, _is_training, _is_validation, settings.voice, output / "voice", resume=resume)
+    training = training_recordings(data, face, bank, settings, output, resume=resume)
+    validation = held_out_recordings(data, face, voice, settings.validation_recordings)
+    fusion = train_fusion(training, validation, settings.fusion, output / "fusion", resume=resume)
+    graphs = {
+        "face.onnx": face.graph,
+        "voice.onnx": voice.graph,
+        "fusion.onnx": export_fusion(
+            fusion, training[0].audio.shape[1], training[0].regions.shape[1], training[0].regions.shape[2]
+        ),
+    }
+    manifest = Manifest(
+        name="default",
+        emotrace_version=emotrace.__version__,
+        model=settings.fusion.system,
+        licence=LICENCE,
+        recipe=RECIPE,
+        emotions=EMOTIONS,
+        voice_classes=VOICE_CLASSES,
+        hidden_dim=HIDDEN_DIM,
+        face_prior=tuple(_natural_prior(data)),
+        voice_prior=tuple(voice.prior),
+        temperature={"face": face.temperature, "voice": voice.temperature},
+        settings=json.loads(settings.model_dump_json()),
+        files={},
+    )
+    return save_bundle(output / "bundle", manifest, graphs | {"MODEL_CARD.md": model_card(manifest).encode()})
+
+
+def _natural_prior(data: Path) -> list[float]:
+    share = training_source(data / "ferplus").targets.mean(dim=0)
+    return [float(value) for value in share / share.sum()]
+
+
+def face_branch(data: Path, settings: BranchSettings, folder: Path, *, resume: bool) -> Branch:
+    """Train and export the face branch; an export that is there already is taken when resuming."""
+    network, prior = train_face(data / "ferplus", settings, folder, resume=resume)
+    logits, targets = held_out_logits(network, held_out_source(data / "ferplus", "validation"))
+    temperature = fit_temperature(logits, targets)
+    graph = export_face(CalibratedFace(network, prior, temperature), RECIPE.video.crop_size)
+    return Branch(graph, temperature, prior)
+
+
+def _is_training(utterance: Utterance) -> bool:
+    return utterance.split == "train"
+
+
+def _is_validation(utterance: Utterance) -> bool:
+    return utterance.split == "validation"
+
+
+def voice_branch(
+    bank: VoiceBank,
+    training: Callable[[Utterance], bool],
+    validation: Callable[[Utterance], bool],
+    settings: BranchSettings,
+    folder: Path,
+    *,
+    resume: bool,
+) -> Branch:
+    """Train and export a voice branch on the utterances of a bank that are chosen for training."""
+    source = bank.source(training, training=True)
+    held_out = bank.source(validation, training=False)
+    network = train_voice(source, held_out, settings, folder, resume=resume)
+    temperature = fit_temperature(*held_out_logits(network, held_out))
+    return Branch(_voice_graph(network, source.prior(), temperature), temperature, source.prior())
+
+
+def _voice_graph(network: nn.Module, prior: list[float], temperature: float) -> bytes:
+    silence = np.zeros(context_samples(RECIPE.audio), dtype=np.float32)
+    return export_voice(CalibratedVoice(network, prior, temperature), voice_input(silence, RECIPE.audio).shape)
+
+
+def training_recordings(
+    data: Path, face: Branch, bank: VoiceBank, settings: DefaultSettings, output: Path, *, resume: bool
+) -> list[Recording]:
+    """Return recordings of the training speakers and images, heard by voice branches that never met the speaker.
+
+    A branch is far too sure of the voices it was trained on. A fusion that learnt from that would trust every voice too
+    much, so the speakers are cut into parts, and each part is heard by a branch trained on the others only.
+    """
+    speech = [each for each in bank.utterances if _is_training(each)]
+    speakers = sorted({each.speaker for each in speech})
+    faces = face_material(data, "train")
+    recordings: list[Recording] = []
+    for part in range(settings.voice_parts):
+        unheard = set(speakers[part :: settings.voice_parts])
+        branch = voice_branch(
+            bank,
+            lambda each, unheard=unheard: _is_training(each) and each.speaker not in unheard,
+            _is_validation,
+            settings.voice,
+            output / f"voice-without-part-{part}",
+            resume=resume,
+        )
+        material = Material(voice_material([each for each in speech if each.speaker in unheard]), faces)
+        recordings += record(
+            material,
+            RECIPE,
+            Branches(face.graph, branch.graph),
+            TRAINING_CONDITIONS,
+            count=settings.training_recordings // settings.voice_parts,
+            seed=part,
+        )
+    return recordings
+
+
+def held_out_recordings(data: Path, face: Branch, voice: Branch, count: int) -> list[Recording]:
+    """Return recordings of the validation speakers and images."""
+    speech = [each for each in speech_corpora(data) if _is_validation(each)]
+    material = Material(voice_material(speech), face_material(data, "validation"))
+    return record(material, RECIPE, Branches(face.graph, voice.graph), Conditions(), count=count, seed=10_000)

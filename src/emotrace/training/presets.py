@@ -1,0 +1,41 @@
+"""Named settings of training runs. Each says what it gives; a variant is the same with a few fields replaced."""
+
+from pydantic import Field
+
+from emotrace.training.settings import BranchSettings, FusionSettings, Settings
+
+
+class DefaultSettings(Settings):
+    """What `emotrace train default` does: two branches, then the fusion on composed recordings."""
+
+    face: BranchSettings = BranchSettings(
+        network="face-cnn",
+        epochs=22,
+        batch_size=128,
+        learning_rate=2e-3,
+        weight_decay=0.05,
+        patience=30,
+        average_decay=0.998,
+    )
+    voice: BranchSettings = BranchSettings(
+        network="voice-cnn",
+        epochs=30,
+        batch_size=64,
+        learning_rate=2e-3,
+        weight_decay=0.02,
+        patience=30,
+        average_decay=0.99,
+    )
+    fusion: FusionSettings = FusionSettings(
+        system="bimodal-attention",
+        epochs=20,
+        batch_size=16,
+        learning_rate=2e-3,
+        weight_decay=0.01,
+        patience=20,
+        average_decay=0.9,
+        precision="32-true",
+    )
+    voice_parts: int = Field(2, ge=2, description="parts of the training speakers for cross-fitted voice features")
+    training_recordings: int = Field(400, gt=0)
+    validation_recordings: int = Field(80, gt=0)
