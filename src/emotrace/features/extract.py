@@ -4,6 +4,8 @@ Causal and streaming: a tick sees nothing after it, and blocks follow each other
 in blocks gives the same numbers as a file in one.
 """
 
+from bisect import bisect_left, bisect_right
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -12,13 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emotrace.clock import latest, num_ticks, tick_times
+from emotrace.errors import MediaError
 from emotrace.features.audio_signal import TICK_LENGTH, EndpointState, detect_speech
 from emotrace.features.faces import Detector, Follower, crop_face, follow
-from emotrace.features.voice_input import context_samples, voice_input
+from emotrace.features.voice_input import context_samples, input_shape, voice_input
 from emotrace.media import ClipInfo, VideoFrame
 from emotrace.recipe import SAMPLE_RATE, Recipe
 from emotrace.types import AudioChunk, BoolArray, Face, Features, FloatArray, Image, IntArray
 
+MAX_WAITING_BYTES = 1 << 30
+"""Of sound and crops that wait for the other track: more than 4 h of sound, or of a day of faces."""
+_LONGEST_PICTURE_SECONDS = 10.0
+"""A nominal picture rate below 0.1 Hz is not believed."""
 
 
 class Source(Protocol):
@@ -32,9 +39,6 @@ class Source(Protocol):
         """Yield sound and pictures in the order of the file."""
 
 
-_MAX_GAP_SECONDS = 24 * 3600.0
-
-
 def extract(
     clip: Source,
     recipe: Recipe,
@@ -43,7 +47,7 @@ def extract(
     hear: bool = True,
     block_seconds: float = 10.0,
 ) -> Iterator[Features]:
-    """Yield the features of a clip in blocks, first to last.
+    """Yield the features of a clip in blocks, first to last; the ticks cover the longer of sound and video.
 
     Args:
         clip: open, not read yet.
@@ -53,10 +57,13 @@ def extract(
         block_seconds: media time of a block, at most; changes no number.
 
     Raises:
-        MediaError: the clip turns out to be unreadable.
+        MediaError: the clip turns out to be unreadable, or one track lies hours ahead of the other.
     """
     voice = _Voice(recipe)
-    face = _Face(recipe, detector)
+    face = _Face(recipe, _picture_seconds(clip.info, recipe))
+    # A tick is complete when every track in use has gone past it.
+    used = [voice] if hear and clip.info.has_audio else []
+    tracks: list[_Voice | _Face] = [*used, face] if detector is not None and clip.info.has_video else [*used]
     block = max(1, round(block_seconds * recipe.label_rate_hz))
     first = 0
     for item in clip.read(sample_rate=SAMPLE_RATE, video_rate_hz=recipe.video.rate_hz):
@@ -64,18 +71,36 @@ def extract(
             voice.note_end(item)
             if hear:
                 voice.add(item)
-        elif detector is not None:
-            face.add(item)
-        ends = [voice.end_seconds] if clip.info.has_audio else []
-        ends += [face.end_seconds] if clip.info.has_video and detector is not None else []
-        while ends and num_ticks(min(ends), recipe.label_rate_hz) > first + block:
+        else:
+            face.note_end(item)
+            if detector is not None:
+                face.add(item, detector)
+        while (
+            tracks and num_ticks(min(track.complete_seconds for track in tracks), recipe.label_rate_hz) > first + block
+        ):
             yield _block(voice, face, first, first + block, recipe)
             first += block
+        _refuse_to_wait(clip, voice, face)
     last = num_ticks(max(voice.end_seconds, face.end_seconds), recipe.label_rate_hz)
     while first < last:
         stop = min(first + block, last)
         yield _block(voice, face, first, stop, recipe)
         first = stop
+
+
+def _picture_seconds(info: ClipInfo, recipe: Recipe) -> float:
+    """Return how long the last picture stands: a tick at least, longer in a slow video."""
+    nominal = 1 / info.frame_rate if info.frame_rate else 0.0
+    return max(1 / recipe.label_rate_hz, min(nominal, _LONGEST_PICTURE_SECONDS))
+
+
+def _refuse_to_wait(clip: Source, voice: "_Voice", face: "_Face") -> None:
+    if voice.waiting_bytes + face.waiting_bytes > MAX_WAITING_BYTES:
+        ahead, behind = ("sound", "pictures") if voice.waiting_bytes > face.waiting_bytes else ("pictures", "sound")
+        raise MediaError(
+            f"{clip.info.path} holds hours of {ahead} before the {behind} of the same time. Write the file anew "
+            "(ffmpeg -i FILE -c copy NEW), or analyse one of them with --only voice or --only face."
+        )
 
 
 def _block(voice: "_Voice", face: "_Face", first: int, stop: int, recipe: Recipe) -> Features:
@@ -112,8 +137,8 @@ class _Voice:
 
     recipe: Recipe
     end_seconds: float = 0.0
-    _parts: list[FloatArray] = field(default_factory=list)
-    _first_sample: int = 0
+    waiting_bytes: int = 0
+    _pieces: deque[tuple[int, FloatArray]] = field(default_factory=deque)
     _next_sample: int = 0
     _endpoint: EndpointState = field(default_factory=EndpointState)
     _detected: int = 0
@@ -126,41 +151,41 @@ class _Voice:
         self._context = context_samples(self.recipe.audio)
         self._hop_ticks = max(1, round(self.recipe.audio.hop_seconds * self.recipe.label_rate_hz))
 
+    @property
+    def complete_seconds(self) -> float:
+        """Media time before which nothing more is to come."""
+        return self.end_seconds
+
     def add(self, chunk: AudioChunk) -> None:
-        """Append a chunk at its place in media time; gaps become silence, what overlaps is left out."""
+        """Keep a chunk with its place in media time, less what overlaps; gaps between chunks are silence."""
         place = round(chunk.start_seconds * SAMPLE_RATE)
-        gap = place - self._next_sample
-        samples = chunk.samples
-        if gap > 0:
-            self._append(np.zeros(min(gap, int(_MAX_GAP_SECONDS * SAMPLE_RATE)), dtype=np.float32))
-        elif gap < 0:
-            samples = samples[-gap:]
-        self._append(samples)
+        samples = chunk.samples[max(0, self._next_sample - place) :]
+        place = max(place, self._next_sample)
+        self._pieces.append((place, samples))
+        self._next_sample = place + len(samples)
+        self.waiting_bytes += _piece_bytes(samples)
         self._heard_anything = True
 
     def note_end(self, chunk: AudioChunk) -> None:
         """Keep in mind how far the sound reaches."""
         self.end_seconds = max(self.end_seconds, chunk.start_seconds + len(chunk.samples) / SAMPLE_RATE)
 
-    def _append(self, samples: FloatArray) -> None:
-        self._parts.append(samples)
-        self._next_sample += len(samples)
-
     def _between(self, first: int, stop: int) -> FloatArray:
         """Return samples first .. stop - 1 of the recording, zeros where there are none."""
-        held = np.concatenate(self._parts) if self._parts else np.zeros(0, dtype=np.float32)
-        self._parts = [held]
         out = np.zeros(stop - first, dtype=np.float32)
-        low, high = max(first, self._first_sample), min(stop, self._first_sample + len(held))
-        if high > low:
-            out[low - first : high - first] = held[low - self._first_sample : high - self._first_sample]
+        for place, samples in self._pieces:
+            if place >= stop:  # what the file holds ahead is not looked through
+                break
+            low, high = max(first, place), min(stop, place + len(samples))
+            if high > low:
+                out[low - first : high - first] = samples[low - place : high - place]
         return out
 
     def take(self, first: int, stop: int) -> _Heard:
         """Return what is heard at ticks first .. stop - 1, and forget the samples that no later tick needs."""
         count = stop - first
         if not self._heard_anything:
-            shape = (0, *self._shape())
+            shape = (0, *input_shape(self.recipe.audio))
             nothing = np.zeros(count, dtype=bool)
             no_index, no_energy = np.full(count, -1), np.full(count, np.nan, dtype=np.float32)
             return _Heard(np.zeros(shape, dtype=np.float32), no_index, nothing, nothing, no_energy)
@@ -191,18 +216,17 @@ class _Voice:
     def _inputs(self, first: int, stop: int) -> tuple[FloatArray, IntArray]:
         inputs = [] if self._last_input is None else [self._last_input]
         index = np.full(stop - first, len(inputs) - 1)
+        origin = self._sample(first) - self._context
+        sound = self._between(origin, self._sample(stop - 1))
         for tick in range(first, stop):
             if tick > 0 and tick % self._hop_ticks == 0:
-                end = self._sample(tick)
-                inputs.append(voice_input(self._between(end - self._context, end), self.recipe.audio))
+                end = self._sample(tick) - origin
+                inputs.append(voice_input(sound[end - self._context : end], self.recipe.audio))
             index[tick - first] = len(inputs) - 1
         if inputs:
             self._last_input = inputs[-1]
             return np.stack(inputs), index
-        return np.zeros((0, *self._shape()), dtype=np.float32), index
-
-    def _shape(self) -> tuple[int, ...]:
-        return voice_input(np.zeros(self._context, dtype=np.float32), self.recipe.audio).shape
+        return np.zeros((0, *input_shape(self.recipe.audio)), dtype=np.float32), index
 
     def _recent(self, speech: BoolArray) -> BoolArray:
         hold_ticks = round(self.recipe.audio.speech_hold_seconds * self.recipe.label_rate_hz)
@@ -212,10 +236,16 @@ class _Voice:
         return (ticks - last) <= hold_ticks
 
     def _forget(self, before: int) -> None:
-        held = np.concatenate(self._parts) if self._parts else np.zeros(0, dtype=np.float32)
-        drop = min(max(0, before - self._first_sample), len(held))
-        self._parts = [held[drop:]]
-        self._first_sample += drop
+        while self._pieces and self._pieces[0][0] + len(self._pieces[0][1]) <= before:
+            self.waiting_bytes -= _piece_bytes(self._pieces.popleft()[1])
+
+
+_OBJECT_BYTES = 256
+"""What Python needs around an array, roughly: many tiny chunks shall count too."""
+
+
+def _piece_bytes(array: NDArray[np.generic]) -> int:
+    return array.nbytes + _OBJECT_BYTES
 
 
 @dataclass(frozen=True)
@@ -240,27 +270,35 @@ class _Face:
     """Crops of the followed face that later ticks still need, and the carry of the following."""
 
     recipe: Recipe
-    detector: Detector | None
+    picture_seconds: float
     end_seconds: float = 0.0
+    complete_seconds: float = 0.0
+    waiting_bytes: int = 0
     _follower: Follower = field(default_factory=Follower)
     _sightings: list[_Sighting] = field(default_factory=list)
     _person: int = 0
 
-    def add(self, frame: VideoFrame) -> None:
+    def note_end(self, frame: VideoFrame) -> None:
+        """Keep in mind how far the pictures reach: before this one no other is to come."""
+        self.complete_seconds = frame.time_seconds
+        self.end_seconds = frame.time_seconds + self.picture_seconds
+
+    def add(self, frame: VideoFrame, detector: Detector) -> None:
         """Find the followed face in a frame and cut it out."""
-        assert self.detector is not None
         video = self.recipe.video
-        self.end_seconds = frame.time_seconds + 1 / self.recipe.label_rate_hz
-        faces = self.detector.detect(frame)
+        faces = detector.detect(frame)
         self._follower, face = follow(self._follower, faces, frame.time_seconds, video)
         if face is not None:
-            crop = crop_face(frame, face, video, self.detector.name)
+            crop = crop_face(frame, face, video, detector.name)
             self._sightings.append(_Sighting(frame.time_seconds, face, crop, self._follower.person))
+            self.waiting_bytes += _piece_bytes(crop)
 
     def take(self, ticks: NDArray[np.float64]) -> _Seen:
         """Return what is seen at the ticks, and forget the sightings that no later tick needs."""
         size = self.recipe.video.crop_size
-        times = np.array([sighting.time_seconds for sighting in self._sightings])
+        # What the file holds ahead is not looked through; a second more than the last tick can need.
+        reach = bisect_right(self._sightings, ticks[-1] + 1.0, key=_sighted_at)
+        times = np.array([sighting.time_seconds for sighting in self._sightings[:reach]])
         index = latest(times, ticks, self.recipe.video.face_hold_seconds)
         used = np.unique(index[index >= 0])
         chosen = [self._sightings[place] for place in used]
@@ -271,13 +309,21 @@ class _Face:
             dtype=np.float32,
         )[compact]  # -1 takes the last row, of NaN
         seen = _Seen(crops, compact, rows[:, 0], rows[:, 1:], self._persons(chosen, compact))
-        recent = ticks[-1] - self.recipe.video.face_hold_seconds if len(ticks) else 0.0
-        self._sightings = [sighting for sighting in self._sightings if sighting.time_seconds >= recent]
+        self._forget(ticks[-1] - self.recipe.video.face_hold_seconds)
         return seen
+
+    def _forget(self, before_seconds: float) -> None:
+        num_old = bisect_left(self._sightings, before_seconds, key=_sighted_at)
+        self.waiting_bytes -= sum(_piece_bytes(sighting.crop) for sighting in self._sightings[:num_old])
+        del self._sightings[:num_old]
 
     def _persons(self, chosen: list[_Sighting], index: IntArray) -> IntArray:
         """Return the number of the person at each tick; without a face, of the one seen last."""
         persons = np.array([sighting.person for sighting in chosen] + [-1])[index]
         numbers = np.maximum.accumulate(np.maximum(persons, self._person))
-        self._person = int(numbers[-1]) if len(numbers) else self._person
+        self._person = int(numbers[-1])
         return numbers
+
+
+def _sighted_at(sighting: _Sighting) -> float:
+    return sighting.time_seconds

@@ -28,6 +28,12 @@ def context_samples(recipe: AudioRecipe) -> int:
     return round(seconds * SAMPLE_RATE)
 
 
+@cache
+def input_shape(recipe: AudioRecipe) -> tuple[int, ...]:
+    """Return the shape of one input."""
+    return voice_input(np.zeros(context_samples(recipe), dtype=np.float32), recipe).shape
+
+
 def voice_input(samples: FloatArray, recipe: AudioRecipe) -> FloatArray:
     """Return the network's input for [context_samples] samples at 16 kHz, zeros where there was no sound yet.
 
