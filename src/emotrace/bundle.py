@@ -1,20 +1,22 @@
 """The bundle: the only checkpoint. A folder with everything that turns a file into a timeline.
 
-`bundle.json` holds the recipe, the class orders, the calibration, the training settings and the sha256 of every other file:
-`face.onnx`, `voice.onnx`, `fusion.onnx` and `MODEL_CARD.md`. Nothing in it is executed but the ONNX graphs.
+`bundle.json` holds the recipe, the class orders, the calibration, the training settings and the sha256 of every other
+file: `face.onnx`, `voice.onnx`, `fusion.onnx` and `MODEL_CARD.md`. Nothing in it is executed but the ONNX graphs.
 """
 
 import hashlib
 import json
 import os
+import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from emotrace.errors import BundleError
+from emotrace.labels import EMOTIONS, VOICE_CLASSES
 from emotrace.recipe import Recipe
 
 SHIPPED = Path(__file__).parent / "bundles"
@@ -23,6 +25,9 @@ CARD = "MODEL_CARD.md"
 NETWORKS = ("face.onnx", "voice.onnx", "fusion.onnx")
 MAX_FILE_BYTES = 500_000_000
 MAX_MANIFEST_BYTES = 1_000_000
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+_Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class _Part(BaseModel):
@@ -65,9 +70,9 @@ class Manifest(_Part):
     emotions: tuple[str, ...]
     voice_classes: tuple[str, ...]
     hidden_dim: int = Field(gt=0, le=8192)
-    face_prior: tuple[float, ...]
-    voice_prior: tuple[float, ...]
-    temperature: dict[Literal["face", "voice"], float]
+    face_prior: tuple[_Share, ...]
+    voice_prior: tuple[_Share, ...]
+    temperature: dict[Literal["face", "voice"], Annotated[float, Field(gt=0, allow_inf_nan=False)]]
     settings: dict[str, Any]
     files: dict[str, FileRecord]
 
@@ -110,7 +115,7 @@ class Bundle:
             raise BundleError(f"{path} is missing: the bundle is incomplete, install or export it again.")
         if path.stat().st_size != record.bytes:
             raise BundleError(f"{path} has {path.stat().st_size} bytes, expected {record.bytes}: install it again.")
-        content = path.read_bytes()
+        content = _read(path)
         if hashlib.sha256(content).hexdigest() != record.sha256:
             raise BundleError(f"{path} does not match its sha256 in {MANIFEST}: install or export the bundle again.")
         return content
@@ -118,7 +123,7 @@ class Bundle:
 
 def names() -> list[str]:
     """List the bundles inside the package."""
-    return sorted(folder.name for folder in SHIPPED.iterdir() if (folder / MANIFEST).is_file())
+    return sorted(manifest.parent.name for manifest in SHIPPED.glob(f"*/{MANIFEST}"))
 
 
 def load_bundle(name_or_path: str | Path = "default") -> Bundle:
@@ -128,15 +133,19 @@ def load_bundle(name_or_path: str | Path = "default") -> Bundle:
         BundleError: it is not there, or its manifest is refused.
     """
     folder = _folder(name_or_path)
-    manifest_path = folder / MANIFEST
-    if not manifest_path.is_file():
+    if not (folder / MANIFEST).is_file():
         raise BundleError(
             f"No bundle {str(name_or_path)!r}: expected one of {', '.join(names()) or 'none'}, "
             f"or a folder that holds {MANIFEST}."
         )
+    return _load(folder)
+
+
+def _load(folder: Path) -> Bundle:
+    manifest_path = folder / MANIFEST
     if manifest_path.stat().st_size > MAX_MANIFEST_BYTES:
         raise BundleError(f"{manifest_path} is larger than {MAX_MANIFEST_BYTES} bytes: it is no bundle manifest.")
-    text = manifest_path.read_bytes()
+    text = _read(manifest_path)
     try:
         manifest = Manifest.model_validate_json(text)
     except ValidationError as error:
@@ -145,6 +154,13 @@ def load_bundle(name_or_path: str | Path = "default") -> Bundle:
         raise BundleError(f"{manifest_path}: {key} is refused: {first['msg']}.") from error
     _check(manifest, manifest_path)
     return Bundle(folder, manifest, hashlib.sha256(text).hexdigest()[:16])
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BundleError(f"{path} cannot be read: {error.strerror}. Check its permissions.") from error
 
 
 def _folder(name_or_path: str | Path) -> Path:
@@ -159,12 +175,21 @@ def _check(manifest: Manifest, path: Path) -> None:
         if name not in manifest.files:
             raise BundleError(f"{path} lists no file {name!r}: the bundle is incomplete, export it again.")
     for name in manifest.files:
-        if Path(name).name != name or name.startswith("."):
+        if not _PLAIN_NAME.fullmatch(name):
             raise BundleError(f"{path} lists the file {name!r}: only plain names inside the bundle are allowed.")
-    if len(manifest.face_prior) != len(manifest.emotions):
-        raise BundleError(f"{path}: face_prior has {len(manifest.face_prior)} entries for {len(manifest.emotions)} emotions.")
-    if len(manifest.voice_prior) != len(manifest.voice_classes):
-        raise BundleError(f"{path}: voice_prior has {len(manifest.voice_prior)} entries, expected one per voice class.")
+    # The columns of a timeline are fixed: other classes, or another order, would stand under wrong names.
+    for key, found, expected in (
+        ("emotions", manifest.emotions, EMOTIONS),
+        ("voice_classes", manifest.voice_classes, VOICE_CLASSES),
+    ):
+        if found != expected:
+            raise BundleError(f"{path}: {key} are {', '.join(found)}; this version reads {', '.join(expected)}.")
+    for key, prior, classes in (
+        ("face_prior", manifest.face_prior, EMOTIONS),
+        ("voice_prior", manifest.voice_prior, VOICE_CLASSES),
+    ):
+        if len(prior) != len(classes):
+            raise BundleError(f"{path}: {key} has {len(prior)} entries, expected {len(classes)}, one per class.")
 
 
 def save_bundle(folder: Path, manifest: Manifest, contents: dict[str, bytes]) -> Bundle:
@@ -174,12 +199,18 @@ def save_bundle(folder: Path, manifest: Manifest, contents: dict[str, bytes]) ->
         folder: where it goes.
         manifest: its `files` are computed here.
         contents: the networks and the model card by file name.
+
+    Raises:
+        BundleError: the bundle would not load again, or something that is no bundle lies in its place.
     """
+    if folder.exists() and not (folder / MANIFEST).is_file() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise BundleError(f"{folder} exists and is no bundle: it would be lost. Remove it or choose another folder.")
     records = {
         name: FileRecord(bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
         for name, content in sorted(contents.items())
     }
     manifest = manifest.model_copy(update={"files": records})
+    _check(manifest, folder / MANIFEST)
     text = json.dumps(manifest.model_dump(mode="json"), indent=2) + "\n"
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".bundle-") as scratch:
@@ -188,7 +219,8 @@ def save_bundle(folder: Path, manifest: Manifest, contents: dict[str, bytes]) ->
         for name, content in contents.items():
             (new / name).write_bytes(content)
         (new / MANIFEST).write_text(text)
+        _load(new)
         if folder.exists():
             os.replace(folder, Path(scratch) / "old")
         os.replace(new, folder)
-    return load_bundle(folder)
+    return _load(folder)

@@ -32,13 +32,15 @@ def files(folder: Path, suffixes: tuple[str, ...], hint: str) -> list[Path]:
     Raises:
         CorpusError: there is none; the message ends with `hint`, which says what the layout should be.
     """
+    found: list[Path] = []
+    visited: set[str] = set()
     # os.walk follows linked folders, as corpora on shared disks often are; Path.rglob does not before Python 3.13.
-    found = sorted(
-        Path(place) / name
-        for place, _, names in os.walk(folder, followlinks=True)
-        for name in names
-        if name.lower().endswith(suffixes)
-    )
+    for place, folders, names in os.walk(folder, followlinks=True):
+        if os.path.realpath(place) in visited:  # a link back up, or a second link to the same folder
+            folders.clear()
+            continue
+        visited.add(os.path.realpath(place))
+        found += [Path(place) / name for name in names if name.lower().endswith(suffixes)]
     if not found:
         raise CorpusError(f"{folder} holds no {' or '.join(suffixes)} file: {hint}")
-    return found
+    return sorted(found)

@@ -12,12 +12,14 @@ same steps. No torch.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emotrace.corpora.face_disturbance import disturb as disturb_face
 from emotrace.corpora.voice_disturbance import disturb as disturb_voice
+from emotrace.errors import CorpusError
 from emotrace.labels import CIRCUMPLEX, EMOTIONS
 from emotrace.media import ClipInfo, VideoFrame
 from emotrace.recipe import SAMPLE_RATE, Recipe
@@ -106,7 +108,7 @@ class Composition:
 class KnownFace:
     """Finds the face of a composed recording: it fills the picture, and a black picture has none."""
 
-    name = "haar"
+    name: Literal["haar"] = "haar"
 
     def __init__(self, recipe: Recipe) -> None:
         self._geometry = recipe.video.haar_geometry
@@ -121,8 +123,15 @@ class KnownFace:
 
 
 def compose(material: Material, recipe: Recipe, rng: Rng, conditions: Conditions) -> Composition:
-    """Return a recording of `SECONDS`, drawn by `rng`."""
+    """Return a recording of `SECONDS`, drawn by `rng`.
+
+    Raises:
+        CorpusError: the material has not both voices and faces of at least two emotions.
+    """
     emotions = material.emotions()
+    if len(emotions) < 2:
+        found = ", ".join(emotions) or "none"
+        raise CorpusError(f"Voices and faces of at least two emotions are needed, found {found}: check the corpora.")
     ticks = round(SECONDS * recipe.label_rate_hz)
     emotion = np.zeros(ticks, dtype=np.int64)
     samples = np.zeros(round(SECONDS * SAMPLE_RATE), dtype=np.float32)
@@ -170,9 +179,7 @@ def _voice(material: Material, emotion: str, rng: Rng, conditions: Conditions) -
     return voice * np.float32(10 ** (rng.uniform(-12, 0) / 20))
 
 
-def _faces(
-    material: Material, emotion: str, count: int, recipe: Recipe, rng: Rng, conditions: Conditions
-) -> Image:
+def _faces(material: Material, emotion: str, count: int, recipe: Recipe, rng: Rng, conditions: Conditions) -> Image:
     """Return [count, 48, 48]: faces of an emotion, each shown for a while."""
     out = np.zeros((count, 48, 48), dtype=np.uint8)
     first = 0
@@ -205,7 +212,7 @@ def _hide(frames: Image, times: NDArray[np.float64], share: float, rng: Rng) -> 
 
 
 def _stretches(share: float, rng: Rng) -> list[tuple[float, float]]:
-    """Return stretches of 2 to 5 s (or one long one) that cover about the share of a recording."""
+    """Return stretches of 2 s, or one of the whole length, that cover about the share of a recording."""
     if share >= 1:
         return [(0.0, SECONDS)]
     cells = np.arange(0, SECONDS, 2.0)

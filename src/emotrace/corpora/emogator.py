@@ -6,14 +6,17 @@ F. W. Buhl, "EmoGator: a new open source vocal burst dataset with baseline machi
 methodologies", 2023. Apache-2.0 by its repository.
 """
 
+import re
 from pathlib import Path
 
 from emotrace.corpora.base import Utterance, files
+from emotrace.errors import CorpusError
 from emotrace.labels import EMOGATOR_CODES
 
 LICENCE = "Apache-2.0"
 CITATION = "Buhl, arXiv 2301.00508, 2023"
 LABELS = tuple(dict.fromkeys(EMOGATOR_CODES.values()))
+_NAME = re.compile(r"(?P<contributor>\d+)-(?P<category>\d\d)-[^-]+", re.ASCII)
 
 
 def split_of(contributor: int) -> str:
@@ -32,12 +35,11 @@ def read(root: Path) -> list[Utterance]:
     hint = "--root must name the EmoGator folder with mp3/."
     bursts = []
     for path in files(root / "mp3", (".mp3", ".opus"), hint):
-        fields = path.stem.split("-")
-        if len(fields) == 3 and fields[1] in EMOGATOR_CODES and fields[0].isdigit():
-            contributor = int(fields[0])
-            bursts.append(
-                Utterance(
-                    path, EMOGATOR_CODES[fields[1]], f"emogator-{fields[0]}", "emogator", split_of(contributor)
-                )
-            )
+        named = _NAME.fullmatch(path.stem)
+        if named and named["category"] in EMOGATOR_CODES:
+            contributor = named["contributor"]
+            label, split = EMOGATOR_CODES[named["category"]], split_of(int(contributor))
+            bursts.append(Utterance(path, label, f"emogator-{contributor}", "emogator", split))
+    if not bursts:
+        raise CorpusError(f"{root / 'mp3'} holds no file named as EmoGator names them, such as 000001-03-1.mp3: {hint}")
     return bursts

@@ -1,6 +1,6 @@
 """What the world does to a face crop in a composed recording: distance, light, noise, something in front of it.
 
-No torch: composed recordings and evaluation share it. Training draws its own, in batches (`training/face_augmentation`).
+No torch: composed recordings and evaluation share it. Training draws its own in batches, `training/face_augmentation`.
 """
 
 import numpy as np

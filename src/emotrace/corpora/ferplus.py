@@ -25,6 +25,7 @@ CITATION = "Barsoum et al., ICMI 2016, arXiv 1608.01041"
 FOLDERS = {"train": "FER2013Train", "validation": "FER2013Valid", "test": "FER2013Test"}
 IMAGE_SIZE = 48
 """Pixels, of both sides."""
+_COLUMN_ORDER = (*(FERPLUS_COLUMNS.index(emotion) for emotion in EMOTIONS), 8, 9)
 
 
 @dataclass(frozen=True)
@@ -78,11 +79,24 @@ def read(root: Path, split: str) -> FaceImages:
     if split != "train":
         return faces
     held_out = {
-        digest
-        for other in ("validation", "test")
-        for digest in _digests(_read_folder(root, FOLDERS[other]).pixels)
+        digest for other in ("validation", "test") for digest in _digests(_read_folder(root, FOLDERS[other]).pixels)
     }
     return faces.subset(np.array([digest not in held_out for digest in _digests(faces.pixels)]))
+
+
+def _rows(table: Path) -> list[list[str]]:
+    try:
+        with table.open(newline="", encoding="utf-8") as lines:
+            return list(csv.reader(lines))
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise CorpusError(f"{table} is not a table: {error}. Copy the corpus again.") from error
+
+
+def _votes(fields: list[str], place: str) -> list[int]:
+    """Return the votes for `labels.EMOTIONS`, "unknown" and "not a face"."""
+    if not all(field.strip().isdecimal() for field in fields):
+        raise CorpusError(f"{place}: found {','.join(fields)}, expected ten vote counts.")
+    return [int(fields[column]) for column in _COLUMN_ORDER]
 
 
 def _digests(pixels: NDArray[np.uint8]) -> list[bytes]:
@@ -95,17 +109,17 @@ def _read_folder(root: Path, folder: str) -> FaceImages:
         raise CorpusError(
             f"{table} is missing: --root must name the FER+ folder that holds {', '.join(FOLDERS.values())}."
         )
-    order = [FERPLUS_COLUMNS.index(emotion) for emotion in EMOTIONS] + [8, 9]
     pixels, votes = [], []
-    with table.open(newline="") as lines:
-        for number, row in enumerate(csv.reader(lines), start=1):
-            if len(row) != 12:
-                raise CorpusError(f"{table}, line {number}: found {len(row)} fields, expected 12.")
-            if not row[0]:  # FER2013 images that the FER+ raters could not use have no file
-                continue
-            image = images.read_grey(root / folder / Path(row[0]).name)
-            if image.shape != (IMAGE_SIZE, IMAGE_SIZE):
-                raise CorpusError(f"{table}, line {number}: {row[0]} is {image.shape}, expected 48x48.")
-            pixels.append(image)
-            votes.append([float(row[2 + column]) for column in order])
+    for number, row in enumerate(_rows(table), start=1):
+        if len(row) != 12:
+            raise CorpusError(f"{table}, line {number}: found {len(row)} fields, expected 12.")
+        if not row[0]:  # FER2013 images that the FER+ raters could not use have no file
+            continue
+        image = images.read_grey(root / folder / Path(row[0]).name)
+        if image.shape != (IMAGE_SIZE, IMAGE_SIZE):
+            raise CorpusError(f"{table}, line {number}: {row[0]} is {image.shape}, expected 48x48.")
+        pixels.append(image)
+        votes.append(_votes(row[2:], f"{table}, line {number}"))
+    if not pixels:
+        raise CorpusError(f"{table} names no image: copy the corpus again.")
     return FaceImages(np.stack(pixels), np.array(votes, dtype=np.float32))

@@ -16,6 +16,7 @@ from emotrace.labels import NEMO_NAMES
 LICENCE = "CC BY-NC-SA 4.0"
 CITATION = "Christop, LREC-COLING 2024"
 LABELS = tuple(NEMO_NAMES.values())
+_COLUMNS = ("file_id", "emotion", "speaker_id")
 
 
 def read(root: Path) -> list[Utterance]:
@@ -28,8 +29,15 @@ def read(root: Path) -> list[Utterance]:
     if not table.is_file():
         raise CorpusError(f"{table} is missing: --root must name the nEMO folder with data.tsv and samples/.")
     with table.open(newline="", encoding="utf-8") as lines:
-        rows = list(csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))
+        try:
+            rows = list(csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise CorpusError(f"{table} is not a table: {error}. Copy the corpus again.") from error
+    if not all(row.get(column) for row in rows for column in _COLUMNS):
+        raise CorpusError(f"{table} must give every file the columns {', '.join(_COLUMNS)}: copy the corpus again.")
     speakers = sorted({row["speaker_id"] for row in rows})
+    if len(speakers) < 4:
+        raise CorpusError(f"{table} names {len(speakers)} speakers: at least 4 are needed for the three splits.")
     splits = dict.fromkeys(speakers[:-3], "train") | {speakers[-3]: "validation"} | dict.fromkeys(speakers[-2:], "test")
     return [_utterance(root, row, splits) for row in rows]
 
@@ -39,5 +47,6 @@ def _utterance(root: Path, row: dict[str, str], splits: dict[str, str]) -> Utter
     if not path.is_file():
         raise CorpusError(f"{path} is missing though data.tsv names it: copy the corpus again.")
     if row["emotion"] not in NEMO_NAMES:
-        raise CorpusError(f"data.tsv gives {path.name} the emotion {row['emotion']!r}: expected {', '.join(NEMO_NAMES)}.")
+        expected = ", ".join(NEMO_NAMES)
+        raise CorpusError(f"data.tsv gives {path.name} the emotion {row['emotion']!r}: expected {expected}.")
     return Utterance(path, NEMO_NAMES[row["emotion"]], f"nemo-{row['speaker_id']}", "nemo", splits[row["speaker_id"]])

@@ -32,7 +32,7 @@ def disturb(samples: FloatArray, babble: list[FloatArray], rng: Rng) -> FloatArr
         out = _narrow_band(out, rng)
     level = 10 ** (rng.uniform(-32, -6) / 20)
     peak = float(np.abs(out).max()) + 1e-9
-    return np.clip(out * (level / peak) * rng.uniform(1, 2), -1, 1).astype(np.float32)
+    return np.asarray(np.clip(out * (level / peak) * rng.uniform(1, 2), -1, 1), dtype=np.float32)
 
 
 def _change_speed(samples: FloatArray, rng: Rng) -> FloatArray:
@@ -53,7 +53,7 @@ def _reverberate(samples: FloatArray, rng: Rng) -> FloatArray:
 def _convolve(samples: FloatArray, response: NDArray[np.float64]) -> FloatArray:
     size = _fast_length(len(samples) + len(response))
     product = np.fft.rfft(samples, size) * np.fft.rfft(response, size)
-    return np.fft.irfft(product, size)[: len(samples)].astype(np.float32)
+    return np.asarray(np.fft.irfft(product, size)[: len(samples)], dtype=np.float32)
 
 
 def _fast_length(length: int) -> int:
@@ -84,7 +84,7 @@ def _add_noise(samples: FloatArray, babble: list[FloatArray], rng: Rng) -> Float
         noise = np.fft.irfft(spectrum, size)[: len(samples)]
     power = float((samples.astype(np.float64) ** 2).mean()) + 1e-12
     gain = np.sqrt(power / (float((noise**2).mean()) + 1e-12) * 10 ** (-rng.uniform(3, 30) / 10))
-    return (samples + gain * noise).astype(np.float32)
+    return np.asarray(samples + gain * noise, dtype=np.float32)
 
 
 def _narrow_band(samples: FloatArray, rng: Rng) -> FloatArray:

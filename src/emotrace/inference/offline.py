@@ -103,9 +103,11 @@ def _run(
 
 
 def _duration(clip: Clip, features: Features, rate_hz: float) -> float:
-    if clip.info.duration_seconds is not None:
-        return clip.info.duration_seconds
-    return float(features.times[-1] + 1 / rate_hz) if len(features.times) else 0.0
+    """Return what the file says of itself, or where the ticks end if it says nothing or less than the last tick."""
+    declared = clip.info.duration_seconds
+    if declared is not None and declared > features.times[-1]:
+        return declared
+    return float(features.times[-1] + 1 / rate_hz)
 
 
 def _gaps(clip: Clip, features: Features, settings: Settings, duration: float) -> tuple[Gap, ...]:
