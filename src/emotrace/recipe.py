@@ -2,12 +2,15 @@
 
 import hashlib
 import json
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 SAMPLE_RATE = 16_000
 """Hz; the paper's section 4.1 resamples everything to 16 kHz, 16 bit."""
+
+_SPECTRUM_SECONDS = 3.0
+"""120 steps of 25 ms: a spectrum of 24x120 is made of nothing else."""
 
 
 class _Part(BaseModel):
@@ -29,6 +32,12 @@ class AudioRecipe(_Part):
     hop_seconds: float = Field(0.4, ge=0.04, le=30)
     pre_emphasis: float = Field(0.94, ge=0.0, le=1.0, description="a of eq. 2")
     speech_hold_seconds: float = Field(1.0, ge=0, le=30)
+
+    @model_validator(mode="after")
+    def _fits_the_front_end(self) -> Self:
+        if self.front_end == "spectrum" and self.window_seconds != _SPECTRUM_SECONDS:
+            raise ValueError(f"the front end spectrum takes windows of 3 s, not of {self.window_seconds:g} s")
+        return self
 
 
 class VideoRecipe(_Part):

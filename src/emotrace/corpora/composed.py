@@ -117,7 +117,8 @@ class KnownFace:
         """Return the box from which the recipe's geometry cuts out exactly the picture."""
         if not frame.grey().any():
             return []
-        side = frame.width / self._geometry.scale
+        # Rounded up, the crop would be larger than the picture, and be cut out at twice the size and blurred.
+        side = frame.width / self._geometry.scale * (1 - 1e-9)
         top = frame.height / 2 - side / 2 - self._geometry.shift_y * side
         return [Face(frame.width / 2 - side / 2, top, side, side, confidence=1.0)]
 

@@ -1,0 +1,62 @@
+"""A stretch of sound -> one input, for every front end that needs nothing extra."""
+
+from typing import Literal
+
+import numpy as np
+import pytest
+
+from emotrace.features.audio_signal import pre_emphasise
+from emotrace.features.spectrogram import log_mel
+from emotrace.features.voice_input import context_samples, input_shape, voice_input
+from emotrace.recipe import AudioRecipe
+
+FRONT_ENDS: tuple[Literal["log-mel", "spectrum", "descriptors"], ...] = ("log-mel", "spectrum", "descriptors")
+
+
+def noise(recipe: AudioRecipe, seed: int = 0) -> np.ndarray:
+    return (0.1 * np.random.default_rng(seed).standard_normal(context_samples(recipe))).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("front_end", "window_seconds"),
+    [("log-mel", 0.11), ("log-mel", 1.0), ("descriptors", 0.11), ("descriptors", 1.0), ("spectrum", 3.0)],
+)
+def test_the_input_is_finite_and_of_the_shape_that_is_told_for_sound_and_for_silence(
+    front_end: Literal["log-mel", "spectrum", "descriptors"], window_seconds: float
+) -> None:
+    recipe = AudioRecipe(front_end=front_end, window_seconds=window_seconds)
+    for samples in (noise(recipe), np.zeros(context_samples(recipe), dtype=np.float32)):
+        made = voice_input(samples, recipe)
+        assert made.dtype == np.float32
+        assert made.shape == input_shape(recipe)
+        assert np.isfinite(made).all()
+
+
+def test_the_default_front_end_is_the_log_mel_of_pre_emphasised_samples() -> None:
+    recipe = AudioRecipe()
+    samples = noise(recipe)
+    assert input_shape(recipe) == (298, 64)
+    expected = log_mel(pre_emphasise(samples, 0.94, 0.0)[0])
+    np.testing.assert_array_equal(voice_input(samples, recipe), expected)
+
+
+def test_the_spectrum_looks_back_four_seconds_beyond_its_window() -> None:
+    recipe = AudioRecipe(front_end="spectrum", window_seconds=3.0)
+    assert context_samples(recipe) == 7 * 16_000
+    assert input_shape(recipe) == (120, 120)
+    samples = noise(recipe)
+    other = samples.copy()
+    other[: 16_000 - 2] = 0  # what the oldest of five spectra alone is made of
+    changed = (voice_input(samples, recipe) != voice_input(other, recipe)).any(axis=1)
+    assert changed[:24].any()
+    assert not changed[24:].any()
+
+
+@pytest.mark.parametrize("front_end", FRONT_ENDS)
+def test_an_input_does_not_depend_on_what_was_asked_before(
+    front_end: Literal["log-mel", "spectrum", "descriptors"],
+) -> None:
+    recipe = AudioRecipe(front_end=front_end, window_seconds=3.0)
+    first = voice_input(noise(recipe), recipe)
+    voice_input(noise(recipe, seed=1), recipe)
+    np.testing.assert_array_equal(voice_input(noise(recipe), recipe), first)
