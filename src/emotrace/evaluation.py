@@ -15,15 +15,16 @@ from emotrace.corpora.composed import Composition, Conditions, KnownFace, Materi
 from emotrace.errors import SettingsError
 from emotrace.features.extract import extract
 from emotrace.inference.recordings import face_material, speech_corpora, voice_material
-from emotrace.inference.session import Estimates, Session
+from emotrace.inference.session import Estimates, Session, Voice
 from emotrace.labels import EMOTIONS, VOICE_CLASSES
 from emotrace.media import open_clip
+from emotrace.recipe import Recipe
 from emotrace.types import FloatArray
 
 Figures = dict[str, object]
 Only = Literal["voice", "face"] | None
 
-COMPOSED_COUNT = 100
+COMPOSED_COUNT = 40
 COMPOSED_SEED = 20_000
 _VOICE_CORPORA: Mapping[str, tuple[Callable[[Path], list[Utterance]], tuple[str, ...]]] = MappingProxyType(
     {
@@ -68,7 +69,7 @@ def evaluate(bundle: Bundle, corpus: str, root: Path, split: str, *, only: Only 
         _refuse(only, "face", corpus)
         read, labels = _VOICE_CORPORA[corpus]
         utterances = [utterance for utterance in read(root) if utterance.split == split]
-        return base | {"only": "voice"} | voice_figures(session, utterances, labels)
+        return base | {"only": "voice"} | voice_figures(session.branches.voice, bundle.recipe, utterances, labels)
     if corpus == "composed":
         return base | {"only": only} | composed_figures(session, root, split, only)
     raise SettingsError(f"--corpus {corpus}: expected one of {', '.join(CORPORA)}.")
@@ -104,23 +105,25 @@ def face_figures(session: Session, faces: ferplus.FaceImages) -> Figures:
     }
 
 
-def voice_scores(session: Session, path: Path) -> FloatArray:
+def voice_scores(voice: Voice, recipe: Recipe, path: Path) -> FloatArray:
     """Return [C]: the mean log-probability of every voice class over the ticks of a file at which there is speech."""
     total, ticks = np.zeros(len(VOICE_CLASSES)), 0
     with open_clip(path) as clip:
-        for features in extract(clip, session.bundle.recipe, None):
+        for features in extract(clip, recipe, None):
             known = features.voice_valid & (features.voice_index >= 0)
-            logits = session.branches.hear(features.voice_inputs)[1]
+            logits = voice.hear(features.voice_inputs)[1]
             scores = logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
             total += scores[features.voice_index[known]].sum(axis=0)
             ticks += int(known.sum())
     return np.asarray(total / max(1, ticks), dtype=np.float32)
 
 
-def voice_figures(session: Session, utterances: Sequence[Utterance], labels: tuple[str, ...]) -> Figures:
-    """Return figures of the voice branch on utterances, choosing among the corpus's own labels."""
+def voice_figures(
+    voice: Voice, recipe: Recipe, utterances: Sequence[Utterance], labels: tuple[str, ...]
+) -> Figures:
+    """Return figures of the voice branch on utterances of these labels, choosing among them."""
     columns = [VOICE_CLASSES.index(label) for label in labels]
-    scores = np.stack([voice_scores(session, utterance.path)[columns] for utterance in utterances])
+    scores = np.stack([voice_scores(voice, recipe, utterance.path)[columns] for utterance in utterances])
     truth = np.array([labels.index(utterance.label) for utterance in utterances])
     return {"utterances": len(utterances)} | _class_figures(truth, scores.argmax(axis=1), labels)
 

@@ -27,7 +27,7 @@ class CropGeometry(_Part):
 class AudioRecipe(_Part):
     """How sound becomes inputs of the voice network."""
 
-    front_end: Literal["log-mel", "spectrum", "descriptors", "egemaps", "compare"] = "log-mel"
+    front_end: Literal["descriptors", "spectrum", "egemaps", "compare"] = "descriptors"
     window_seconds: float = Field(3.0, gt=0.1, le=30)
     hop_seconds: float = Field(0.4, ge=0.04, le=30)
     pre_emphasis: float = Field(0.94, ge=0.0, le=1.0, description="a of eq. 2")

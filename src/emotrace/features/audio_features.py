@@ -182,7 +182,8 @@ def fundamental_frequency(window: FloatArray) -> tuple[FloatArray, FloatArray]:
     left, top, right = before[row, best], here[row, best], after[row, best]
     found = is_peak[row, best]
     curvature = np.where(found, left - 2 * top + right, -1)
-    period = lags[best] + 0.5 * (left - right) / curvature
+    # A flat top, as of digital silence, has no curvature and lies where its highest sample lies.
+    period = lags[best] + 0.5 * (left - right) / np.where(curvature == 0, -1, curvature)
     loud = power[:, 0] > _FAINTEST_VOICE * np.sum(taper**2)
     voiced = found & loud & (top >= _VOICING_THRESHOLD)
     f0_hz = np.where(voiced, np.clip(_PITCH_RATE / period, LOWEST_F0_HZ, HIGHEST_F0_HZ), 0)

@@ -1,9 +1,10 @@
 """A stretch of sound that ends at a tick -> one input of the voice network, by the recipe's front end.
 
-Front ends: "log-mel" (the default bundle's), "spectrum" (the paper's S: five 24x120 spectra, 1 s apart), "descriptors"
-(the paper's H: functionals of low-level descriptors), "egemaps" and "compare" (O: openSMILE).
+Front ends: "descriptors" (the paper's H: functionals of low-level descriptors; with more statistics of ours it is the
+default bundle's), "spectrum" (the paper's S: five 24x120 spectra, 1 s apart), "egemaps" and "compare" (O: openSMILE).
 """
 
+import math
 from functools import cache
 from typing import Literal
 
@@ -12,10 +13,16 @@ import numpy as np
 from emotrace.features.audio_features import describe
 from emotrace.features.audio_signal import pre_emphasise
 from emotrace.features.opensmile import OpenSmile
-from emotrace.features.spectrogram import log_mel, spectrum_24x120, stack_five
+from emotrace.features.spectrogram import spectrum_24x120, stack_five
+from emotrace.features.voice_statistics import voice_statistics
 from emotrace.recipe import SAMPLE_RATE, AudioRecipe
 from emotrace.types import FloatArray
 
+_QUIET_SHARE = 0.03
+_MARGIN_SAMPLES = SAMPLE_RATE // 10
+_SHORTEST_SAMPLES = SAMPLE_RATE // 10
+_LEVEL = 0.1
+"""Root mean square to which sound is brought before it is described."""
 _SPECTRA = 5
 _SPECTRUM_SHIFT_SECONDS = 1.0
 
@@ -37,21 +44,40 @@ def input_shape(recipe: AudioRecipe) -> tuple[int, ...]:
 def voice_input(samples: FloatArray, recipe: AudioRecipe) -> FloatArray:
     """Return the network's input for [context_samples] samples at 16 kHz, zeros where there was no sound yet.
 
-    Shapes: "log-mel" [frames, 64], "spectrum" [120, 120], the others [descriptors].
+    Shapes: "spectrum" [120, 120], the others [descriptors].
     """
     if recipe.front_end == "egemaps":
         return _opensmile("eGeMAPSv02").describe(samples)
     if recipe.front_end == "compare":
         return _opensmile("ComParE_2016").describe(samples)
+    if recipe.front_end == "descriptors":
+        samples = _sounding_part(samples)
     emphasised = pre_emphasise(samples, recipe.pre_emphasis, previous=0.0)[0]
-    if recipe.front_end == "log-mel":
-        return log_mel(emphasised)
     if recipe.front_end == "spectrum":
         length = round(recipe.window_seconds * SAMPLE_RATE)
         shift = round(_SPECTRUM_SHIFT_SECONDS * SAMPLE_RATE)
         segments = [emphasised[first * shift : first * shift + length] for first in range(_SPECTRA)]
         return stack_five(np.stack([spectrum_24x120(segment) for segment in segments]))
-    return describe(emphasised)
+    return np.concatenate([describe(emphasised), voice_statistics(emphasised)])
+
+
+def sounding_span(samples: FloatArray) -> tuple[int, int]:
+    """Return where sound begins and ends: the first and the last sample above 3 % of the peak."""
+    loud = np.flatnonzero(np.abs(samples) > _QUIET_SHARE * np.abs(samples).max(initial=1e-9))
+    return (int(loud[0]), int(loud[-1]) + 1) if len(loud) else (0, len(samples))
+
+
+def _sounding_part(samples: FloatArray) -> FloatArray:
+    """Cut off silence at both ends and bring the rest to one level.
+
+    Functionals over the silence before and after speech, or before the start of a file, would say more about the
+    recording than about the voice; so would its level.
+    """
+    first, last = sounding_span(samples)
+    part = samples[max(0, first - _MARGIN_SAMPLES) : last + _MARGIN_SAMPLES]
+    part = np.pad(part, (0, max(0, _SHORTEST_SAMPLES - len(part))))
+    root_mean_square = math.sqrt(float(np.mean(part.astype(np.float64) ** 2)) + 1e-12)
+    return (part * (_LEVEL / root_mean_square)).astype(np.float32)
 
 
 @cache

@@ -10,6 +10,7 @@ from emotrace.corpora import ferplus, nemo, ravdess
 from emotrace.corpora.base import Utterance
 from emotrace.corpora.composed import Composition, Conditions, KnownFace, Material, compose
 from emotrace.features.extract import extract
+from emotrace.features.voice_input import sounding_span
 from emotrace.inference.session import Branches, fusion_inputs
 from emotrace.labels import EMOTIONS, fold_calm
 from emotrace.media import open_clip
@@ -70,9 +71,9 @@ def voice_material(utterances: Sequence[Utterance]) -> dict[str, list[FloatArray
 
 
 def _trimmed(samples: FloatArray) -> FloatArray:
-    loud = np.flatnonzero(np.abs(samples) > 0.03 * np.abs(samples).max(initial=1e-9))
+    first, last = sounding_span(samples)
     margin = SAMPLE_RATE // 10
-    return samples[max(0, loud[0] - margin) : loud[-1] + margin] if len(loud) else samples
+    return samples[max(0, first - margin) : last + margin]
 
 
 def record(

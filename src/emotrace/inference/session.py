@@ -34,6 +34,17 @@ class Estimates:
     audio_weight: FloatArray
 
 
+class Voice:
+    """The voice network."""
+
+    def __init__(self, graph: bytes, *, num_threads: int = 0) -> None:
+        self._network = _Network("voice.onnx", graph, ("inputs",), ("features", "logits"), num_threads)
+
+    def hear(self, inputs: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return voice features [W, A] and the voice branch's logits [W, C] of its inputs [W, ...]."""
+        return self._network.run_batches(inputs, _VOICE_BATCH)
+
+
 class Branches:
     """The voice and the face network.
 
@@ -43,15 +54,11 @@ class Branches:
 
     def __init__(self, face: bytes, voice: bytes, *, num_threads: int = 0) -> None:
         self._face = _Network("face.onnx", face, ("crops",), ("regions", "logits"), num_threads)
-        self._voice = _Network("voice.onnx", voice, ("inputs",), ("features", "logits"), num_threads)
+        self.voice = Voice(voice, num_threads=num_threads)
 
     def see(self, crops: Image) -> tuple[FloatArray, FloatArray]:
         """Return regions [F, K, D] and the face branch's logits [F, E] of crops [F, size, size]."""
-        return self._face.run_batches(crops[:, None].astype(np.float32) / 255, _FACE_BATCH)
-
-    def hear(self, inputs: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return voice features [W, A] and the voice branch's logits [W, C] of its inputs [W, ...]."""
-        return self._voice.run_batches(inputs, _VOICE_BATCH)
+        return self._face.run_batches(crops[:, None].astype(np.float32) / np.float32(255), _FACE_BATCH)
 
 
 class Session:
@@ -109,7 +116,7 @@ class FusionInputs:
 def fusion_inputs(features: Features, branches: Branches) -> FusionInputs:
     """Run the branches on a block and lay out what they say on the ticks."""
     return FusionInputs(
-        audio=_rows(branches.hear(features.voice_inputs)[0], features.voice_index),
+        audio=_rows(branches.voice.hear(features.voice_inputs)[0], features.voice_index),
         regions=_rows(branches.see(features.face_crops)[0], features.face_index),
         audio_valid=features.voice_valid & (features.voice_index >= 0),
         video_valid=features.face_index >= 0,
@@ -139,10 +146,13 @@ class _Network:
                 f"{name} has the inputs and outputs {found}, expected {inputs} and {outputs}: "
                 "export the bundle again."
             )
-        self._inputs, self._outputs = inputs, outputs
+        self._name, self._inputs, self._outputs = name, inputs, outputs
 
     def run(self, *arrays: NDArray[np.generic]) -> list[FloatArray]:
-        return list(self._session.run(list(self._outputs), dict(zip(self._inputs, arrays, strict=True))))
+        try:
+            return list(self._session.run(list(self._outputs), dict(zip(self._inputs, arrays, strict=True))))
+        except Exception as error:  # of ONNX Runtime's own types: the graph wants other shapes
+            raise BundleError(f"{self._name} does not fit the bundle: {error}. Export the bundle again.") from error
 
     def run_batches(self, inputs: FloatArray, size: int) -> tuple[FloatArray, FloatArray]:
         """Run in batches of bounded size; no input at all still gives arrays of the right width."""

@@ -65,9 +65,10 @@ class Batches:
 class Classifier(lightning.LightningModule):
     """Trains a network whose forward gives (embedding, logits [B, E]) with cross-entropy to soft targets."""
 
-    def __init__(self, network: nn.Module, settings: BranchSettings) -> None:
+    def __init__(self, network: nn.Module, settings: BranchSettings, mixing: float) -> None:
         super().__init__()
         self.network = network
+        self.mixing = mixing
         self.settings = settings
         self._hits: list[Tensor] = []
         self._truths: list[Tensor] = []
@@ -85,9 +86,17 @@ class Classifier(lightning.LightningModule):
     def training_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> Tensor:
         """Return the loss of one batch."""
         inputs, targets = batch
+        if self.mixing > 0:
+            inputs, targets = self._mixed(inputs, targets)
         loss = soft_cross_entropy(self(inputs), targets)
         self.log("loss", loss, prog_bar=True, on_step=False, on_epoch=True)
         return loss
+
+    def _mixed(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mixtures of every item with another one of the batch (mixup, Zhang et al., ICLR 2018)."""
+        share = float(torch.distributions.Beta(self.mixing, self.mixing).sample())
+        other = torch.randperm(len(inputs))
+        return share * inputs + (1 - share) * inputs[other], share * targets + (1 - share) * targets[other]
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> None:
         """Collect hits for the epoch's accuracy and unweighted average recall."""
@@ -126,6 +135,7 @@ def train(
     *,
     monitor: str,
     resume: bool = False,
+    mixing: float = 0.0,
 ) -> nn.Module:
     """Train a branch and return it with the weights of its best validation epoch.
 
@@ -137,9 +147,10 @@ def train(
         folder: checkpoints, TensorBoard events and `metrics.csv` go here.
         monitor: "validation_accuracy" or "validation_recall".
         resume: go on from the folder's last checkpoint when there is one.
+        mixing: both parameters of the beta distribution of mixup; 0 mixes nothing.
     """
     batches = Batches(training, settings.batch_size, seed=settings.seed, training=True)
     held_out = Batches(validation, 256, seed=0, training=False)
-    learner = Classifier(network, settings)
+    learner = Classifier(network, settings, mixing)
     fit(learner, settings, batches, held_out, folder, monitor=monitor, resume=resume)
     return network.eval()

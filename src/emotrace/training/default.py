@@ -24,7 +24,7 @@ from emotrace.training.fusion import HIDDEN_DIM, train_fusion
 from emotrace.training.model_card import model_card
 from emotrace.training.presets import DefaultSettings
 from emotrace.training.settings import BranchSettings
-from emotrace.training.voice import VoiceBank, train_voice
+from emotrace.training.voice import VoiceBank, train_voice, voice_bank
 
 RECIPE = Recipe()
 LICENCE = "CC-BY-NC-SA-4.0"
@@ -60,8 +60,8 @@ def train_default(data: Path, output: Path, settings: DefaultSettings, *, resume
         CorpusError: a corpus is missing or damaged.
     """
     face = face_branch(data, settings.face, output / "face", resume=resume)
-    bank = VoiceBank([each for each in speech_corpora(data) if each.split != "test"], RECIPE.audio)
-    voice = voice_branch(bank, _is_training, _is_validation, settings.voice, output / "voice", resume=resume)
+    bank = voice_bank(speech_corpora(data), RECIPE.audio, output / "voice-bank.npz")
+    voice = voice_branch(bank, is_training, is_validation, settings.voice, output / "voice", resume=resume)
     training = training_recordings(data, face, bank, settings, output, resume=resume)
     validation = held_out_recordings(data, face, voice, settings.validation_recordings)
     fusion = train_fusion(training, validation, settings.fusion, output / "fusion", resume=resume)
@@ -81,7 +81,7 @@ def train_default(data: Path, output: Path, settings: DefaultSettings, *, resume
         emotions=EMOTIONS,
         voice_classes=VOICE_CLASSES,
         hidden_dim=HIDDEN_DIM,
-        face_prior=tuple(_natural_prior(data)),
+        face_prior=tuple(natural_prior(data)),
         voice_prior=tuple(voice.prior),
         temperature={"face": face.temperature, "voice": voice.temperature},
         settings=json.loads(settings.model_dump_json()),
@@ -90,7 +90,8 @@ def train_default(data: Path, output: Path, settings: DefaultSettings, *, resume
     return save_bundle(output / "bundle", manifest, graphs | {"MODEL_CARD.md": model_card(manifest).encode()})
 
 
-def _natural_prior(data: Path) -> list[float]:
+def natural_prior(data: Path) -> list[float]:
+    """Return the share of each emotion among the votes of FER+'s training images."""
     share = training_source(data / "ferplus").targets.mean(dim=0)
     return [float(value) for value in share / share.sum()]
 
@@ -104,11 +105,13 @@ def face_branch(data: Path, settings: BranchSettings, folder: Path, *, resume: b
     return Branch(graph, temperature, prior)
 
 
-def _is_training(utterance: Utterance) -> bool:
+def is_training(utterance: Utterance) -> bool:
+    """Tell whether an utterance is of the training split."""
     return utterance.split == "train"
 
 
-def _is_validation(utterance: Utterance) -> bool:
+def is_validation(utterance: Utterance) -> bool:
+    """Tell whether an utterance is of the validation split."""
     return utterance.split == "validation"
 
 
@@ -142,7 +145,7 @@ def training_recordings(
     A branch is far too sure of the voices it was trained on. A fusion that learnt from that would trust every voice too
     much, so the speakers are cut into parts, and each part is heard by a branch trained on the others only.
     """
-    speech = [each for each in bank.utterances if _is_training(each)]
+    speech = [each for each in bank.utterances if is_training(each)]
     speakers = sorted({each.speaker for each in speech})
     faces = face_material(data, "train")
     recordings: list[Recording] = []
@@ -150,8 +153,8 @@ def training_recordings(
         unheard = set(speakers[part :: settings.voice_parts])
         branch = voice_branch(
             bank,
-            lambda each, unheard=unheard: _is_training(each) and each.speaker not in unheard,
-            _is_validation,
+            lambda each, unheard=unheard: is_training(each) and each.speaker not in unheard,
+            is_validation,
             settings.voice,
             output / f"voice-without-part-{part}",
             resume=resume,
@@ -170,6 +173,6 @@ def training_recordings(
 
 def held_out_recordings(data: Path, face: Branch, voice: Branch, count: int) -> list[Recording]:
     """Return recordings of the validation speakers and images."""
-    speech = [each for each in speech_corpora(data) if _is_validation(each)]
+    speech = [each for each in speech_corpora(data) if is_validation(each)]
     material = Material(voice_material(speech), face_material(data, "validation"))
     return record(material, RECIPE, Branches(face.graph, voice.graph), Conditions(), count=count, seed=10_000)

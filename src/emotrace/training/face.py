@@ -10,6 +10,7 @@ from torch import Generator, Tensor, nn
 from emotrace.corpora import ferplus
 from emotrace.encoders.face_cnn import FaceCnn, FaceCnnConfig
 from emotrace.encoders.improved_alexnet import ImprovedAlexNet, ImprovedAlexNetConfig
+from emotrace.encoders.mirrored import Mirrored
 from emotrace.errors import SettingsError
 from emotrace.labels import EMOTIONS
 from emotrace.training.classifier import train
@@ -76,7 +77,7 @@ def build(settings: BranchSettings) -> nn.Module:
         return FaceCnn(FaceCnnConfig())
     if settings.network == "improved-alexnet":
         return ImprovedAlexNet(ImprovedAlexNetConfig(in_channels=1, region_pooling=1, fc_grid=6, fc_dim=512))
-    raise SettingsError(f"network = {settings.network!r}: expected face-cnn or improved-alexnet.")
+    raise SettingsError(f"network = {settings.network!r}: a face branch is face-cnn or improved-alexnet.")
 
 
 def train_face(root: Path, settings: BranchSettings, folder: Path, *, resume: bool) -> tuple[nn.Module, list[float]]:
@@ -91,4 +92,4 @@ def train_face(root: Path, settings: BranchSettings, folder: Path, *, resume: bo
         monitor="validation_accuracy",
         resume=resume,
     )
-    return network, source.prior()
+    return Mirrored(network).eval(), source.prior()

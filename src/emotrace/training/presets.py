@@ -18,17 +18,19 @@ class DefaultSettings(Settings):
         average_decay=0.998,
     )
     voice: BranchSettings = BranchSettings(
-        network="voice-cnn",
-        epochs=30,
-        batch_size=64,
-        learning_rate=2e-3,
-        weight_decay=0.02,
-        patience=30,
+        network="descriptor-mlp",
+        members=3,
+        epochs=160,
+        batch_size=128,
+        learning_rate=3e-3,
+        weight_decay=0.01,
+        patience=160,
         average_decay=0.99,
+        precision="32-true",
     )
     fusion: FusionSettings = FusionSettings(
         system="bimodal-attention",
-        epochs=20,
+        epochs=12,
         batch_size=16,
         learning_rate=2e-3,
         weight_decay=0.01,
@@ -37,5 +39,5 @@ class DefaultSettings(Settings):
         precision="32-true",
     )
     voice_parts: int = Field(2, ge=2, description="parts of the training speakers for cross-fitted voice features")
-    training_recordings: int = Field(400, gt=0)
-    validation_recordings: int = Field(80, gt=0)
+    training_recordings: int = Field(300, gt=0)
+    validation_recordings: int = Field(60, gt=0)

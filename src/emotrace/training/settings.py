@@ -31,7 +31,8 @@ class RunSettings(Settings):
 class BranchSettings(RunSettings):
     """How one branch (the face network or the voice network) is trained on labelled items."""
 
-    network: Literal["face-cnn", "improved-alexnet", "voice-cnn"]
+    network: Literal["face-cnn", "improved-alexnet", "descriptor-mlp"]
+    members: int = Field(1, ge=1, le=16, description="voice networks from consecutive seeds, their logits averaged")
 
 
 class FusionSettings(RunSettings):

@@ -1,106 +1,127 @@
-"""RAVDESS, nEMO and EmoGator -> a trained voice branch (stage one of the paper, on single utterances)."""
+"""RAVDESS and nEMO -> a trained voice branch (stage one of the paper, on windows of single utterances)."""
 
+import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
 from emotrace.corpora.base import Utterance
 from emotrace.corpora.voice_disturbance import disturb
-from emotrace.encoders.voice_cnn import VoiceCnn, VoiceCnnConfig
-from emotrace.features.audio_signal import (
-    FRAME_LENGTH,
-    HOP_LENGTH,
-    TICK_LENGTH,
-    EndpointState,
-    detect_speech,
-    pre_emphasise,
-)
-from emotrace.features.spectrogram import POWER_FLOOR, log_mel
-from emotrace.features.voice_input import context_samples
+from emotrace.encoders.descriptor_mlp import DescriptorMlp, DescriptorMlpConfig, Ensemble
+from emotrace.features.voice_input import context_samples, sounding_span, voice_input
 from emotrace.inference.recordings import decode
 from emotrace.labels import VOICE_CLASSES
 from emotrace.recipe import SAMPLE_RATE, AudioRecipe
 from emotrace.training.classifier import train
+from emotrace.timeline import atomic_path
 from emotrace.training.settings import BranchSettings
 from emotrace.types import FloatArray
 
-VERSIONS = 3
-"""Disturbed versions made of every utterance, beside the recording itself."""
+CLEAN_WINDOWS = 2
+DISTURBED_WINDOWS = 4
+"""Windows made of every utterance: as recorded (the first ends with the speech) and disturbed."""
 _SMOOTHING = 0.1
 """Of the targets: acted emotions are not certain."""
-_EARLIEST_SECONDS = 0.6
+_MIXING = 0.2
+"""Both parameters of the beta distribution by which two items of a batch are mixed (mixup, Zhang et al., ICLR 2018)."""
+_EARLIEST_SECONDS = 0.75
 """A window may end this long after speech has begun: the first answers of a recording come from little sound."""
-_LATEST_SECONDS = 0.8
+_LATEST_SECONDS = 0.5
 """A window may end this long after speech has ended."""
 
 
-@dataclass(frozen=True)
-class _Version:
-    """Log-mel of one version of an utterance, float16 [frames, bands], and the frames between which a window may end."""
-
-    frames: np.ndarray
-    first_end: int
-    last_end: int
-
-
 class VoiceBank:
-    """Every utterance as recorded and in disturbed versions, made once and shared by several trainings."""
+    """Inputs of the voice network for windows of every utterance, made once and shared by several trainings.
 
-    def __init__(self, utterances: Sequence[Utterance], recipe: AudioRecipe, *, seed: int = 0) -> None:
+    Attributes:
+        utterances: U of them.
+        windows: [U, V, ...] inputs.
+    """
+
+    def __init__(self, utterances: Sequence[Utterance], windows: FloatArray) -> None:
         self.utterances = list(utterances)
-        self.window_frames = 1 + (context_samples(recipe) - FRAME_LENGTH) // HOP_LENGTH
-        samples = [decode(utterance.path) for utterance in utterances]
-        by_speaker: dict[str, list[FloatArray]] = {}
-        for utterance, sound in zip(utterances, samples, strict=True):
-            by_speaker.setdefault(utterance.speaker, []).append(sound)
-        rng = np.random.default_rng(seed)
-        self.versions = [
-            # Voices in the background are the speaker's own: no other speaker gets into an utterance.
-            [_version(sound, recipe)]
-            + [_version(disturb(sound, by_speaker[utterance.speaker], rng), recipe) for _ in range(VERSIONS)]
-            for utterance, sound in zip(utterances, samples, strict=True)
-        ]
+        self.windows = windows
 
     def source(self, chosen: Callable[[Utterance], bool], *, training: bool) -> "VoiceSource":
         """Return the utterances that are chosen, for training or, undisturbed, for validation."""
         places = [place for place, utterance in enumerate(self.utterances) if chosen(utterance)]
         utterances = [self.utterances[place] for place in places]
-        return VoiceSource(utterances, [self.versions[place] for place in places], self.window_frames, training=training)
+        return VoiceSource(utterances, torch.from_numpy(self.windows[places]), training=training)
+
+
+def voice_bank(utterances: Sequence[Utterance], recipe: AudioRecipe, kept: Path, *, seed: int = 0) -> VoiceBank:
+    """Make the windows of all utterances on all cores; the same seed gives the same windows.
+
+    They are kept in the file `kept` and read from there if they were made for the same utterances and recipe.
+    """
+    key = _key(utterances, recipe, seed)
+    if kept.is_file():
+        with np.load(kept, allow_pickle=False) as stored:
+            if str(stored["key"]) == key:
+                return VoiceBank(utterances, stored["windows"])
+    jobs = [(utterance.path, recipe, (seed, place)) for place, utterance in enumerate(utterances)]
+    with ProcessPoolExecutor() as pool:
+        windows = np.stack(list(pool.map(_windows, jobs, chunksize=16)))
+    with atomic_path(kept) as temporary, temporary.open("wb") as file:
+        np.savez(file, key=np.array(key), windows=windows)
+    return VoiceBank(utterances, windows)
+
+
+def _key(utterances: Sequence[Utterance], recipe: AudioRecipe, seed: int) -> str:
+    content = [f"{each.corpus}/{each.path.name}/{each.path.stat().st_size}" for each in utterances]
+    described = [recipe.model_dump_json(), str(seed), str((CLEAN_WINDOWS, DISTURBED_WINDOWS)), *content]
+    return hashlib.sha256("\n".join(described).encode()).hexdigest()
+
+
+def _windows(job: tuple[Path, AudioRecipe, tuple[int, int]]) -> FloatArray:
+    path, recipe, seed = job
+    rng = np.random.default_rng(seed)
+    samples = decode(path)
+    clean = [_window(samples, recipe, None if place == 0 else rng) for place in range(CLEAN_WINDOWS)]
+    # Voices in the background are the speaker's own, backwards: no other speaker gets into an utterance.
+    disturbed = [_window(disturb(samples, [samples], rng), recipe, rng) for _ in range(DISTURBED_WINDOWS)]
+    return np.stack(clean + disturbed)
+
+
+def _window(samples: FloatArray, recipe: AudioRecipe, rng: np.random.Generator | None) -> FloatArray:
+    """Return the input for a window that ends with the speech, or somewhere in it."""
+    first, last = sounding_span(samples)
+    end = last + SAMPLE_RATE // 10
+    if rng is not None:
+        earliest = min(first + round(_EARLIEST_SECONDS * SAMPLE_RATE), last)
+        end = int(rng.integers(earliest, last + round(_LATEST_SECONDS * SAMPLE_RATE)))
+    context = context_samples(recipe)
+    window = np.zeros(context, dtype=np.float32)
+    part = samples[max(0, end - context) : end]
+    window[context - len(part) :] = part
+    return voice_input(window, recipe)
 
 
 class VoiceSource:
-    """Windows of utterances with class probabilities; each draw takes another version and another place."""
+    """Windows of utterances with class probabilities; each draw takes another window.
 
-    def __init__(
-        self, utterances: Sequence[Utterance], versions: list[list[_Version]], window_frames: int, *, training: bool
-    ) -> None:
-        self._versions = versions
-        self._length = window_frames
+    Attributes:
+        windows: [U, V, ...].
+        targets: [U, C].
+        draw_weight: [U].
+    """
+
+    def __init__(self, utterances: Sequence[Utterance], windows: Tensor, *, training: bool) -> None:
+        self.windows = windows
         labels = torch.tensor([VOICE_CLASSES.index(utterance.label) for utterance in utterances])
         hard = torch.nn.functional.one_hot(labels, len(VOICE_CLASSES)).float()
         self.targets = hard * (1 - _SMOOTHING) + _SMOOTHING / len(VOICE_CLASSES) if training else hard
         self.draw_weight = _balance(utterances)
 
     def draw(self, chosen: Tensor, generator: Generator | None) -> Tensor:
-        """Return windows [B, frames, bands]; undisturbed ones end with the utterance."""
-        windows = np.stack([self._window(int(item), generator) for item in chosen])
-        inputs = torch.from_numpy(windows)
-        return inputs if generator is None else mask_spectrogram(inputs, generator)
-
-    def _window(self, item: int, generator: Generator | None) -> FloatArray:
-        versions = self._versions[item]
-        version, end = versions[0], versions[0].last_end
-        if generator is not None:
-            version = versions[int(torch.randint(len(versions), (), generator=generator))]
-            end = int(torch.randint(version.first_end, version.last_end + 1, (), generator=generator))
-        window = np.full((self._length, version.frames.shape[1]), np.log(POWER_FLOOR), dtype=np.float32)
-        part = version.frames[max(0, end - self._length) : end]
-        window[self._length - len(part) :] = part
-        return window
+        """Return inputs [B, ...]; undisturbed ones end with the speech."""
+        if generator is None:
+            return self.windows[chosen, 0]
+        return self.windows[chosen, torch.randint(self.windows.shape[1], (len(chosen),), generator=generator)]
 
     def prior(self) -> list[float]:
         """Return the share of each class among what is drawn."""
@@ -108,50 +129,25 @@ class VoiceSource:
         return [float(value) for value in share / share.sum()]
 
 
-def _version(samples: FloatArray, recipe: AudioRecipe) -> _Version:
-    frames = log_mel(pre_emphasise(samples, recipe.pre_emphasis, previous=0.0)[0]).astype(np.float16)
-    whole = samples[: len(samples) // TICK_LENGTH * TICK_LENGTH]
-    ticks = np.flatnonzero(detect_speech(EndpointState(), whole)[1].speech)
-    per_tick = TICK_LENGTH // HOP_LENGTH
-    begin, end = (ticks[0] * per_tick, (ticks[-1] + 1) * per_tick) if len(ticks) else (0, len(frames))
-    last = min(len(frames), end + round(_LATEST_SECONDS * SAMPLE_RATE / HOP_LENGTH))
-    first = min(begin + round(_EARLIEST_SECONDS * SAMPLE_RATE / HOP_LENGTH), last)
-    return _Version(frames, int(first), int(last))
-
-
 def _balance(utterances: Sequence[Utterance]) -> Tensor:
-    """Return weights with which every corpus is drawn in proportion to the square root of its size."""
+    """Return weights with which a corpus is drawn in proportion to the square root of its size."""
     corpora = [utterance.corpus for utterance in utterances]
     counts = {corpus: corpora.count(corpus) for corpus in set(corpora)}
     return torch.tensor([counts[corpus] ** -0.5 for corpus in corpora])
 
 
-def mask_spectrogram(spectrograms: Tensor, generator: Generator) -> Tensor:
-    """Blank two random bands and two random stretches of each log-mel [B, frames, bands] to its mean.
-
-    After D. S. Park et al., "SpecAugment", Interspeech 2019.
-    """
-    out = spectrograms
-    mean = spectrograms.mean(dim=(1, 2), keepdim=True)
-    for axis, widest in ((1, 40), (2, 10), (1, 40), (2, 10)):
-        out = torch.where(_stripe(out.shape, axis, widest, generator), mean, out)
-    return out
-
-
-def _stripe(shape: torch.Size, axis: int, widest: int, generator: Generator) -> Tensor:
-    count, length = shape[0], shape[axis]
-    width = torch.randint(0, widest + 1, (count, 1), generator=generator)
-    start = (torch.rand(count, 1, generator=generator) * (length - width)).long()
-    place = torch.arange(length).view(1, -1)
-    inside = (place >= start) & (place < start + width)
-    return inside.unsqueeze(2) if axis == 1 else inside.unsqueeze(1)
-
-
 def train_voice(
     training: VoiceSource, validation: VoiceSource, settings: BranchSettings, folder: Path, *, resume: bool
-) -> VoiceCnn:
-    """Train the voice branch."""
-    torch.manual_seed(settings.seed)
-    network = VoiceCnn(VoiceCnnConfig())
-    train(network, settings, training, validation, folder, monitor="validation_recall", resume=resume)
-    return network
+) -> nn.Module:
+    """Train the voice branch: `settings.members` networks from consecutive seeds, their logits averaged."""
+    members = []
+    for number in range(settings.members):
+        chosen = settings.model_copy(update={"seed": settings.seed + number})
+        torch.manual_seed(chosen.seed)
+        network = DescriptorMlp(DescriptorMlpConfig(num_descriptors=training.windows.shape[2]))
+        network.fit_normaliser(training.windows.flatten(0, 1))
+        place = folder / f"member-{number}"
+        members.append(
+            train(network, chosen, training, validation, place, monitor="validation_recall", resume=resume, mixing=_MIXING)
+        )
+    return Ensemble(members).eval()

@@ -1,0 +1,184 @@
+"""The experiments behind `docs/results.md` that a bundle alone cannot answer: each trains several networks.
+
+Every experiment writes `results.json` (settings, seeds, figures per run, mean and spread) into its output folder and
+resumes: a network whose checkpoint is complete is not trained again.
+"""
+
+import json
+import os
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+import torch
+
+from emotrace import metrics
+from emotrace.corpora import nemo, ravdess
+from emotrace.corpora.base import Utterance
+from emotrace.evaluation import CONDITIONS, composed_material, voice_figures
+from emotrace.inference.recordings import record, speech_corpora
+from emotrace.inference.session import Branches, Voice
+from emotrace.training.calibration import held_out_logits
+from emotrace.training.default import (
+    RECIPE,
+    Branch,
+    face_branch,
+    held_out_recordings,
+    is_training,
+    is_validation,
+    natural_prior,
+    training_recordings,
+    voice_branch,
+)
+from emotrace.training.face import held_out_source, train_face
+from emotrace.training.fusion import score, train_fusion
+from emotrace.training.presets import DefaultSettings
+from emotrace.training.settings import BranchSettings, FusionSettings
+from emotrace.training.voice import voice_bank
+
+Figures = dict[str, object]
+SEEDS = (0, 1, 2)
+SHARED_LABELS = nemo.LABELS
+"""The six labels that RAVDESS and nEMO have in common are all of nEMO's."""
+
+
+def face_alexnet(data: Path, output: Path) -> Figures:
+    """The paper's improved AlexNet on FER+, trained like the bundle's face branch; one seed."""
+    settings = DefaultSettings().face.model_copy(update={"network": "improved-alexnet", "learning_rate": 1e-3})
+    network, prior = train_face(data / "ferplus", settings, output, resume=True)
+    logits, targets = held_out_logits(network, held_out_source(data / "ferplus", "test"))
+    informed = logits - torch.tensor(prior).log() + torch.tensor(natural_prior(data)).log()
+    truth, said = targets.argmax(dim=1).numpy(), informed.argmax(dim=1).numpy()
+    return {
+        "settings": settings.model_dump(),
+        "parameters": sum(each.numel() for each in network.parameters()),
+        "test_accuracy": metrics.accuracy(truth, said),
+        "test_unweighted_average_recall": metrics.unweighted_average_recall(truth, said),
+    }
+
+
+def voice_folds(data: Path, output: Path) -> Figures:
+    """RAVDESS over six folds of four actors: each fold tested once, the next one used for early stopping.
+
+    nEMO's training speakers are trained on in every fold.
+    """
+    bank = voice_bank(speech_corpora(data), RECIPE.audio, output / "voice-bank.npz")
+    figures: dict[str, object] = {}
+    for number, fold in enumerate(ravdess.FOLDS):
+        tested = {f"ravdess-{actor:02d}" for actor in fold}
+        stopping = {f"ravdess-{actor:02d}" for actor in ravdess.FOLDS[(number + 1) % len(ravdess.FOLDS)]}
+
+        def learnt(each: Utterance, left_out: set[str] = tested | stopping) -> bool:
+            return each.speaker not in left_out if each.corpus == "ravdess" else is_training(each)
+
+        def watched(each: Utterance, speakers: set[str] = stopping) -> bool:
+            return each.speaker in speakers
+
+        branch = voice_branch(bank, learnt, watched, DefaultSettings().voice, output / f"fold-{number}", resume=True)
+        utterances = [each for each in bank.utterances if each.speaker in tested]
+        figures[f"actors {fold[0]}-{fold[-1]}"] = _heard(branch, utterances, ravdess.LABELS)
+    return {"settings": DefaultSettings().voice.model_dump(), "folds": figures} | _spread(list(figures.values()))
+
+
+def voice_transfer(data: Path, output: Path) -> Figures:
+    """RAVDESS to nEMO and back: trained on one corpus, tested on all of the other, on the six labels they share."""
+    bank = voice_bank(speech_corpora(data), RECIPE.audio, output / "voice-bank.npz")
+    figures: dict[str, object] = {}
+    for source, target in (("ravdess", "nemo"), ("nemo", "ravdess")):
+
+        def learnt(each: Utterance, corpus: str = source) -> bool:
+            return each.corpus == corpus and is_training(each)
+
+        def watched(each: Utterance, corpus: str = source) -> bool:
+            return each.corpus == corpus and is_validation(each)
+
+        branch = voice_branch(bank, learnt, watched, DefaultSettings().voice, output / source, resume=True)
+        utterances = [each for each in bank.utterances if each.corpus == target and each.label in SHARED_LABELS]
+        figures[f"{source} to {target}"] = _heard(branch, utterances, SHARED_LABELS)
+    return {"settings": DefaultSettings().voice.model_dump()} | figures
+
+
+def _heard(branch: Branch, utterances: Sequence[Utterance], labels: tuple[str, ...]) -> Figures:
+    return voice_figures(Voice(branch.graph), RECIPE, utterances, labels)
+
+
+_BASE = DefaultSettings().fusion
+SYSTEMS: Mapping[str, FusionSettings] = MappingProxyType(
+    {
+        "attention, mask, modal scaling (shipped)": _BASE,
+        "attention, mask, no modal scaling": _BASE.model_copy(update={"modal_scaling": "none"}),
+        "attention, zeros, modal scaling literal": _BASE.model_copy(
+            update={"missing": "zeros", "modal_scaling": "literal"}
+        ),
+        "attention, zeros, modal scaling gated": _BASE.model_copy(update={"missing": "zeros"}),
+        "attention, zeros, no modal scaling": _BASE.model_copy(update={"missing": "zeros", "modal_scaling": "none"}),
+        "concatenation": _BASE.model_copy(update={"system": "concatenation", "modal_scaling": "none"}),
+        "voice only": _BASE.model_copy(update={"only": "voice", "modal_scaling": "none"}),
+        "face only": _BASE.model_copy(update={"only": "face", "modal_scaling": "none"}),
+    }
+)
+"""What the fusion is compared with. "zeros" is the paper's way with a missing modality, "mask" is ours."""
+
+
+def fusion(data: Path, output: Path) -> Figures:
+    """Every system of `SYSTEMS` on the composed test recordings, three seeds, under each of `CONDITIONS`.
+
+    The branches are those of `emotrace train default`, which is run first if its checkpoints are not in `output`.
+    """
+    settings = DefaultSettings()
+    face = face_branch(data, settings.face, output / "face", resume=True)
+    bank = voice_bank(speech_corpora(data), RECIPE.audio, output / "voice-bank.npz")
+    voice = voice_branch(bank, is_training, is_validation, settings.voice, output / "voice", resume=True)
+    training = training_recordings(data, face, bank, settings, output, resume=True)
+    validation = held_out_recordings(data, face, voice, settings.validation_recordings)
+    material = composed_material(data, "test")
+    branches = Branches(face.graph, voice.graph)
+    tests = {
+        name: record(material, RECIPE, branches, conditions, count=100, seed=20_000 + place)
+        for place, (name, conditions) in enumerate(CONDITIONS.items())
+    }
+    figures: dict[str, object] = {}
+    for name, system in SYSTEMS.items():
+        runs = []
+        for seed in SEEDS:
+            chosen = system.model_copy(update={"seed": seed})
+            folder = output / "systems" / name.replace(", ", "-").replace(" ", "-") / f"seed-{seed}"
+            network = train_fusion(training, validation, chosen, folder, resume=True)
+            runs.append({condition: score(network, tests[condition], chosen.only) for condition in tests})
+        figures[name] = {condition: _spread([run[condition] for run in runs]) for condition in tests}
+    return {"settings": settings.model_dump(), "seeds": list(SEEDS), "systems": figures}
+
+
+def _spread(runs: Sequence[object]) -> Figures:
+    """Return mean and standard deviation (divided by n - 1) of every number that all runs have."""
+    tables = [run for run in runs if isinstance(run, dict)]
+    names = [name for name, value in tables[0].items() if isinstance(value, float)]
+    columns = {name: [float(table[name]) for table in tables] for name in names}
+    return {
+        "mean": {name: float(np.mean(values)) for name, values in columns.items()},
+        "standard_deviation": {name: float(np.std(values, ddof=1)) for name, values in columns.items()},
+    }
+
+
+EXPERIMENTS: Mapping[str, Callable[[Path, Path], Figures]] = MappingProxyType(
+    {
+        "face-alexnet": face_alexnet,
+        "voice-folds": voice_folds,
+        "voice-transfer": voice_transfer,
+        "fusion": fusion,
+    }
+)
+
+
+def run(name: str, data: Path, output: Path) -> Figures:
+    """Run an experiment and write its figures to `output/results.json`."""
+    figures = {"experiment": name, "hardware": _hardware()} | EXPERIMENTS[name](data, output)
+    output.mkdir(parents=True, exist_ok=True)
+    (output / "results.json").write_text(json.dumps(figures, indent=2) + "\n")
+    return figures
+
+
+def _hardware() -> str:
+    return f"{os.cpu_count()} cores, {platform.machine()}, {'with' if torch.cuda.is_available() else 'no'} GPU"
