@@ -68,7 +68,7 @@ def _voice() -> bytes:
             helper.make_node("MatMul", ["mean", "to_features"], ["features"]),
             helper.make_node("MatMul", ["mean", "to_logits"], ["logits"]),
         ],
-        {"inputs": ("W", None, None)},
+        {"inputs": ("W", None)},
         {"features": ("W", _AUDIO), "logits": ("W", len(VOICE_CLASSES))},
         {
             "second_axis": np.array([1]),
