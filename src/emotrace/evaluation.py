@@ -12,7 +12,7 @@ from emotrace.bundle import Bundle
 from emotrace.corpora import emogator, ferplus, nemo, ravdess
 from emotrace.corpora.base import Utterance
 from emotrace.corpora.composed import Composition, Conditions, KnownFace, Material, compose
-from emotrace.errors import SettingsError
+from emotrace.errors import CorpusError, SettingsError
 from emotrace.features.extract import extract
 from emotrace.inference.recordings import face_material, speech_corpora, voice_material
 from emotrace.inference.session import Estimates, Session, Voice
@@ -69,6 +69,8 @@ def evaluate(bundle: Bundle, corpus: str, root: Path, split: str, *, only: Only 
         _refuse(only, "face", corpus)
         read, labels = _VOICE_CORPORA[corpus]
         utterances = [utterance for utterance in read(root) if utterance.split == split]
+        if not utterances:
+            raise CorpusError(f"{root} holds no {corpus} recording of the {split} split: copy the whole corpus.")
         return base | {"only": "voice"} | voice_figures(session.branches.voice, bundle.recipe, utterances, labels)
     if corpus == "composed":
         return base | {"only": only} | composed_figures(session, root, split, only)
@@ -118,9 +120,7 @@ def voice_scores(voice: Voice, recipe: Recipe, path: Path) -> FloatArray:
     return np.asarray(total / max(1, ticks), dtype=np.float32)
 
 
-def voice_figures(
-    voice: Voice, recipe: Recipe, utterances: Sequence[Utterance], labels: tuple[str, ...]
-) -> Figures:
+def voice_figures(voice: Voice, recipe: Recipe, utterances: Sequence[Utterance], labels: tuple[str, ...]) -> Figures:
     """Return figures of the voice branch on utterances of these labels, choosing among them."""
     columns = [VOICE_CLASSES.index(label) for label in labels]
     scores = np.stack([voice_scores(voice, recipe, utterance.path)[columns] for utterance in utterances])
@@ -166,9 +166,9 @@ def _trace_figures(session: Session, compositions: Sequence[Composition], only: 
         ticks = min(len(composition.emotion), len(estimates.arousal))
         said.append(np.nan_to_num(np.stack([estimates.arousal, estimates.valence], axis=1))[:ticks])
         truth.append(composition.arousal_valence()[:ticks])
-        filled = np.nan_to_num(estimates.emotions)
-        filled[:, EMOTIONS.index("neutral")] += 1e-6
-        emotion.append(filled.argmax(axis=1)[:ticks])
+        known = ~np.isnan(estimates.arousal)
+        likeliest = np.nan_to_num(estimates.emotions).argmax(axis=1)
+        emotion.append(np.where(known, likeliest, EMOTIONS.index("neutral"))[:ticks])
         true_emotion.append(composition.emotion[:ticks])
     told, wanted = np.concatenate(said), np.concatenate(truth)
     return {
