@@ -153,7 +153,7 @@ def test_a_bundle_that_would_not_load_leaves_the_older_one(folder: Path) -> None
         save_bundle(folder, bundle.manifest, {"face.onnx": b"x"})
     assert load_bundle(folder) == bundle
     with pytest.raises(BundleError, match="only plain names"):
-        save_bundle(folder, bundle.manifest, {name: b"x" for name in (*NETWORKS, CARD, "../out")})
+        save_bundle(folder, bundle.manifest, dict.fromkeys((*NETWORKS, CARD, "../out"), b"x"))
     assert [path.name for path in folder.parent.iterdir()] == ["tiny"]
 
 

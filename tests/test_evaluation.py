@@ -11,7 +11,7 @@ from emotrace.corpora import ferplus, ravdess
 from emotrace.errors import CorpusError, SettingsError
 from emotrace.evaluation import evaluate, voice_scores
 from emotrace.inference.session import Session
-from emotrace.labels import EMOTIONS
+from emotrace.labels import EMOTIONS, VOICE_CLASSES
 from tests.app import tiny_bundle
 from tests.corpora.trees import write_ferplus, write_nemo, write_ravdess
 
@@ -49,7 +49,7 @@ def test_the_figures_of_the_voice_branch_follow_from_its_scores(bundle: Bundle, 
     figures = evaluate(bundle, "ravdess", data / "ravdess", "test")
     session = Session(bundle)
     utterances = [each for each in ravdess.read(data / "ravdess") if each.split == "test"]
-    columns = [evaluation.VOICE_CLASSES.index(label) for label in ravdess.LABELS]
+    columns = [VOICE_CLASSES.index(label) for label in ravdess.LABELS]
     said = [
         ravdess.LABELS[int(voice_scores(session.branches.voice, bundle.recipe, each.path)[columns].argmax())]
         for each in utterances

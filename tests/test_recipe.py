@@ -75,4 +75,4 @@ def test_unknown_keys_and_values_out_of_range_are_refused(wrong: dict[str, Any])
 
 def test_a_recipe_cannot_be_changed() -> None:
     with pytest.raises(ValidationError, match="frozen"):
-        Recipe().label_rate_hz = 1.0
+        Recipe().label_rate_hz = 1.0  # type: ignore[misc]  # what mypy says too

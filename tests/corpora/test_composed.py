@@ -136,7 +136,7 @@ def test_extract_reads_a_recording_as_a_clip(material: Material) -> None:
     shown = one.frames[one.frames.any(axis=(1, 2))]
     assert {crop.tobytes() for crop in crops} == {frame.tobytes() for frame in shown}
     # A face is still known for the hold time of 0.25 s after the last picture of it.
-    seen = one.frames.any(axis=(1, 2))
+    seen = np.asarray(one.frames.any(axis=(1, 2)))
     expected = [
         bool(seen[(one.frame_times <= tick + 1e-6) & (one.frame_times >= tick - 0.25 - 1e-6)].any())
         for tick in np.arange(len(there)) / 25
@@ -149,7 +149,8 @@ def test_a_disturbed_face_is_a_picture_and_never_in_place(seed: int) -> None:
     crop = face(1)
     kept = crop.copy()
     hard = disturb_face(crop, np.random.default_rng(seed), strength=1.0)
-    assert (hard.shape, hard.dtype) == (crop.shape, np.uint8)
+    assert hard.shape == crop.shape
+    assert hard.dtype == np.uint8
     np.testing.assert_array_equal(crop, kept)
     nearly = disturb_face(crop, np.random.default_rng(seed), strength=0.0)
     assert np.abs(nearly.astype(int) - crop.astype(int)).max() <= 1

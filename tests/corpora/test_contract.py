@@ -187,7 +187,8 @@ def test_the_distribution_drops_single_votes_unless_there_are_no_others() -> Non
     found = faces(
         [6, 3, 1, 0, 0, 0, 0, 0, 0, 0], [1, 1, 0, 0, 0, 0, 0, 0, 8, 0], [0, 0, 0, 0, 0, 0, 0, 0, 0, 10]
     ).distribution()
-    np.testing.assert_allclose(found[:, :3], [[6 / 9, 3 / 9, 0], [0.5, 0.5, 0], [0, 0, 0]], rtol=1e-6)
+    expected = np.array([[6 / 9, 3 / 9, 0], [0.5, 0.5, 0], [0, 0, 0]])
+    np.testing.assert_allclose(found[:, :3], expected, rtol=1e-6)
     assert found[:, 3:].max() == 0
 
 
