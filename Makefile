@@ -42,7 +42,7 @@ bench: env .venv-demo/.installed
 	env -u OMP_NUM_THREADS $(BIN)/python benchmarks/bench.py --runtime .venv-demo
 
 train-default: env
-	@test -n '$(DATA)' || { echo 'make train-default needs DATA=DIR, the folder with ferplus, ravdess, nemo and emogator'; exit 2; }
+	@test -n '$(DATA)' || { echo 'make train-default needs DATA=DIR, the folder with ferplus, ravdess and nemo'; exit 2; }
 	env -u OMP_NUM_THREADS $(BIN)/emotrace train default --data '$(DATA)' --output '$(OUTPUT)'
 
 clean:

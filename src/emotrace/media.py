@@ -123,9 +123,7 @@ class VideoFrame:
     @staticmethod
     def from_rgb(time_seconds: float, image: Image) -> "VideoFrame":
         """Make a frame from an image [height, width, 3], for sources other than files."""
-        return VideoFrame(
-            time_seconds, av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
-        )
+        return VideoFrame(time_seconds, av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24"))
 
     def grey(self) -> Image:
         """Return [height, width] luma, 0 black .. 255 white, whatever range and bit depth the video has."""
@@ -328,9 +326,7 @@ class _Streams:
         streams = _Streams(sounds[0] if sounds else None, max(videos, key=_rank) if videos else None)
         if streams.audio is not None and streams.audio.layout.nb_channels > MAX_CHANNELS:
             found = streams.audio.layout.nb_channels
-            raise MediaError(
-                f"{path} has {found} audio channels; at most {MAX_CHANNELS} are read. Mix it down first."
-            )
+            raise MediaError(f"{path} has {found} audio channels; at most {MAX_CHANNELS} are read. Mix it down first.")
         if streams.video is not None and _too_large(streams.video.width, streams.video.height):
             found_size = f"{streams.video.width}x{streams.video.height}"
             raise MediaError(
@@ -415,9 +411,7 @@ class _Reading:
         self.num_chunks = 0
 
     def run(self, container: InputContainer) -> Iterator[AudioChunk | VideoFrame]:
-        self._without_pts = (
-            container.format.name == "avi"
-        )  # has decoding times only; what FFmpeg adds is a guess
+        self._without_pts = container.format.name == "avi"  # has decoding times only; what FFmpeg adds is a guess
         for stream in self._streams:
             stream.codec_context.thread_type = "AUTO"
             stream.codec_context.thread_count = min(MAX_THREADS, os.cpu_count() or 1)

@@ -46,9 +46,7 @@ class SoundTrack:
         self.end_seconds = 0.0
         self.overlap_seconds = 0.0
 
-    def push(
-        self, start_seconds: float | None, samples: FloatArray, source_rate: int
-    ) -> Iterator[AudioChunk]:
+    def push(self, start_seconds: float | None, samples: FloatArray, source_rate: int) -> Iterator[AudioChunk]:
         """Yield what becomes ready with one more block.
 
         Args:
@@ -86,9 +84,7 @@ class SoundTrack:
             return self.end_seconds
         return self._run_start + self._samples_in / self._source_rate
 
-    def _without_overlap(
-        self, start: float, samples: FloatArray, source_rate: int
-    ) -> tuple[float, FloatArray]:
+    def _without_overlap(self, start: float, samples: FloatArray, source_rate: int) -> tuple[float, FloatArray]:
         if abs(start - self.end_seconds) <= _TOUCHING_SECONDS:
             return self.end_seconds, samples
         if start > self.end_seconds:
@@ -105,9 +101,7 @@ class SoundTrack:
         self._samples_out = 0
         self._resampler = None
         if source_rate != self._sample_rate:
-            self._resampler = soxr.ResampleStream(
-                source_rate, self._sample_rate, self.num_channels, dtype="float32"
-            )
+            self._resampler = soxr.ResampleStream(source_rate, self._sample_rate, self.num_channels, dtype="float32")
 
     def _resampled(self, samples: FloatArray, last: bool) -> FloatArray:
         clean = np.clip(np.nan_to_num(samples, posinf=0.0, neginf=0.0), -1.0, 1.0).astype(np.float32)

@@ -89,9 +89,7 @@ class ClipWriter:
             raise ValueError(f"a picture at {time_seconds} s does not come after the one before it")
         height, width = rgb.shape[:2]
         if (width + width % 2, height + height % 2) != (self._video.width, self._video.height):
-            raise ValueError(
-                f"a picture of {width}x{height}, not of {self._video.width}x{self._video.height}"
-            )
+            raise ValueError(f"a picture of {width}x{height}, not of {self._video.width}x{self._video.height}")
         even = np.pad(rgb, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(even), format="rgb24")
         frame.pts, frame.time_base = ticks, Fraction(1, _TICKS_PER_SECOND)
@@ -152,9 +150,7 @@ class ClipWriter:
         try:
             yield
         except (av.FFmpegError, OSError) as error:
-            raise MediaError(
-                f"{self._path} cannot be written: {error}. Check the space on the disk."
-            ) from error
+            raise MediaError(f"{self._path} cannot be written: {error}. Check the space on the disk.") from error
 
     def _add_video(self, width: int, height: int, frame_rate: float) -> VideoStream:
         rate = Fraction(frame_rate).limit_denominator(1001)
@@ -184,9 +180,7 @@ class ClipWriter:
 class _SoundEncoder:
     """Samples one after the other -> AAC packets."""
 
-    def __init__(
-        self, container: OutputContainer, sample_rate: int, layout: Literal["mono", "stereo"]
-    ) -> None:
+    def __init__(self, container: OutputContainer, sample_rate: int, layout: Literal["mono", "stereo"]) -> None:
         self._stream: AudioStream = container.add_stream("aac", rate=sample_rate, layout=layout)
         self._sample_rate = sample_rate
         self._num_samples = 0

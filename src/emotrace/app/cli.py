@@ -6,7 +6,7 @@ Only typer is imported here, so that `emotrace --help` is instant; each command 
 import json
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -239,7 +239,7 @@ def corpora(as_json: AsJson = False) -> None:
 @app.command()
 def train(
     preset: Annotated[str, typer.Argument(help="`default`, or a YAML file with settings of the same shape.")],
-    data: Annotated[Path, typer.Option(help="Folder with ferplus, ravdess, nemo, emogator in their official layout.")],
+    data: Annotated[Path, typer.Option(help="Folder with ferplus, ravdess, nemo in their official layout.")],
     output: Annotated[Path, typer.Option(help="Folder of the run: logs, checkpoints, bundle.")] = Path("runs/default"),
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in --output.")] = False,
     assignments: Annotated[
@@ -257,7 +257,7 @@ def train(
 
         chosen = DefaultSettings() if preset == "default" else settings.read(DefaultSettings, Path(preset))
         final = settings.override(chosen, assignments or [])
-        train_default(data, output, cast(DefaultSettings, final), resume=resume)
+        train_default(data, output, final, resume=resume)
         typer.echo(str(output))
 
 

@@ -1,4 +1,4 @@
-"""A face encoder and its mirror image -> their mean: faces are nearly symmetric, so the two answers steady each other."""
+"""A face encoder and its mirror image -> their mean: the two answers steady each other."""
 
 import math
 

@@ -1,6 +1,7 @@
 """Composed recordings -> what a fusion network reads and should say, ready for training and evaluation. No torch."""
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,14 +77,41 @@ def _trimmed(samples: FloatArray) -> FloatArray:
     return samples[max(0, first - margin) : last + margin]
 
 
-def record(
-    material: Material, recipe: Recipe, branches: Branches, conditions: Conditions, *, count: int, seed: int
-) -> list[Recording]:
-    """Compose recordings and run the branches over them; the same seed gives the same recordings."""
-    return [
-        _record(compose(material, recipe, np.random.default_rng((seed, number)), conditions), recipe, branches)
-        for number in range(count)
-    ]
+@dataclass(frozen=True)
+class Listener:
+    """What turns composed recordings into what the fusion reads.
+
+    Attributes:
+        recipe: of the features.
+        face: graph of the face branch, ONNX.
+        voice: graph of the voice branch, ONNX.
+    """
+
+    recipe: Recipe
+    face: bytes
+    voice: bytes
+
+
+def record(material: Material, listener: Listener, conditions: Conditions, *, count: int, seed: int) -> list[Recording]:
+    """Compose recordings and run the branches over them, on all cores; the same seed gives the same recordings."""
+    jobs = [(seed, number) for number in range(count)]
+    with ProcessPoolExecutor(initializer=_prepare, initargs=(material, listener, conditions)) as pool:
+        return list(pool.map(_compose_and_record, jobs, chunksize=4))
+
+
+def _prepare(material: Material, listener: Listener, conditions: Conditions) -> None:
+    # One thread each: the processes share the cores already.
+    branches = Branches(listener.face, listener.voice, num_threads=1)
+    _PREPARED["work"] = (material, listener.recipe, branches, conditions)
+
+
+_PREPARED: dict[str, tuple[Material, Recipe, Branches, Conditions]] = {}
+"""What a worker process holds from its start on: sessions of ONNX Runtime cannot be sent to it."""
+
+
+def _compose_and_record(job: tuple[int, int]) -> Recording:
+    material, recipe, branches, conditions = _PREPARED["work"]
+    return _record(compose(material, recipe, np.random.default_rng(job), conditions), recipe, branches)
 
 
 def _record(composition: Composition, recipe: Recipe, branches: Branches) -> Recording:

@@ -71,9 +71,7 @@ class Session:
     def __init__(self, bundle: Bundle, *, num_threads: int = 0) -> None:
         self.bundle = bundle
         self.branches = Branches(bundle.read("face.onnx"), bundle.read("voice.onnx"), num_threads=num_threads)
-        self._fusion = _Network(
-            "fusion.onnx", bundle.read("fusion.onnx"), _FUSION_INPUTS, _FUSION_OUTPUTS, num_threads
-        )
+        self._fusion = _Network("fusion.onnx", bundle.read("fusion.onnx"), _FUSION_INPUTS, _FUSION_OUTPUTS, num_threads)
 
     def initial_state(self) -> State:
         """Return the state before the first tick of a recording."""
@@ -143,8 +141,7 @@ class _Network:
         found = {each.name for each in self._session.get_inputs()}, {each.name for each in self._session.get_outputs()}
         if found != (set(inputs), set(outputs)):
             raise BundleError(
-                f"{name} has the inputs and outputs {found}, expected {inputs} and {outputs}: "
-                "export the bundle again."
+                f"{name} has the inputs and outputs {found}, expected {inputs} and {outputs}: export the bundle again."
             )
         self._name, self._inputs, self._outputs = name, inputs, outputs
 

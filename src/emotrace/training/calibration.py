@@ -14,7 +14,8 @@ _CANDIDATES = np.geomspace(0.5, 4.0, 43)
 def held_out_logits(network: nn.Module, source: Source) -> tuple[Tensor, Tensor]:
     """Return logits [N, C] and targets [N, C] of all items, undisturbed."""
     count = len(source.targets)
-    parts = [network.eval()(source.draw(chosen, None))[1].float() for chosen in torch.arange(count).split(_BATCH)]
+    places = [torch.arange(first, min(first + _BATCH, count)) for first in range(0, count, _BATCH)]
+    parts = [network.eval()(source.draw(chosen, None))[1].float() for chosen in places]
     return torch.cat(parts), source.targets
 
 

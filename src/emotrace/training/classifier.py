@@ -11,22 +11,23 @@ from typing import Protocol
 
 import pytorch_lightning as lightning
 import torch
+from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Generator, Tensor, nn
 
-from emotrace.training.run import fit, optimiser, seeded
+from emotrace.training.run import fit, optimiser, seeded, tell_epoch
 from emotrace.training.settings import BranchSettings
 
 
 class Source(Protocol):
-    """Labelled items of one split.
+    """Labelled items of one split."""
 
-    Attributes:
-        targets: [N, E] probabilities of the classes.
-        draw_weight: [N] how often an item is drawn in training, relative to the others.
-    """
+    @property
+    def targets(self) -> Tensor:
+        """Probabilities of the classes, [N, E]."""
 
-    targets: Tensor
-    draw_weight: Tensor
+    @property
+    def draw_weight(self) -> Tensor:
+        """How often an item is drawn in training, relative to the others, [N]."""
 
     def draw(self, chosen: Tensor, generator: Generator | None) -> Tensor:
         """Return the network's inputs of the chosen items; None for the generator means undisturbed."""
@@ -81,7 +82,7 @@ class Classifier(lightning.LightningModule):
     def on_train_epoch_start(self) -> None:
         """Seed dropout by the epoch and tell the batches which epoch it is."""
         torch.manual_seed(self.settings.seed * 100_003 + self.current_epoch)
-        self.trainer.train_dataloader.set_epoch(self.current_epoch)
+        tell_epoch(self)
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> Tensor:
         """Return the loss of one batch."""
@@ -116,7 +117,7 @@ class Classifier(lightning.LightningModule):
         self.log("validation_accuracy", hits.mean(), prog_bar=True)
         self.log("validation_recall", torch.stack(recalls).mean(), prog_bar=True)
 
-    def configure_optimizers(self) -> dict[str, object]:
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW with warm-up and cosine."""
         return optimiser(self, self.settings)
 
@@ -145,7 +146,7 @@ def train(
         training: items drawn by their weight.
         validation: items that decide which epoch is kept.
         folder: checkpoints, TensorBoard events and `metrics.csv` go here.
-        monitor: "validation_accuracy" or "validation_recall".
+        monitor: "validation_loss", "validation_accuracy" or "validation_recall".
         resume: go on from the folder's last checkpoint when there is one.
         mixing: both parameters of the beta distribution of mixup; 0 mixes nothing.
     """

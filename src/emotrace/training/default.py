@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,7 @@ from emotrace.bundle import Bundle, Manifest, save_bundle
 from emotrace.corpora.base import Utterance
 from emotrace.corpora.composed import Conditions, Material
 from emotrace.features.voice_input import context_samples, voice_input
-from emotrace.inference.recordings import Recording, face_material, record, speech_corpora, voice_material
-from emotrace.inference.session import Branches
+from emotrace.inference.recordings import Listener, Recording, face_material, record, speech_corpora, voice_material
 from emotrace.labels import EMOTIONS, VOICE_CLASSES
 from emotrace.recipe import Recipe
 from emotrace.training.calibration import fit_temperature, held_out_logits
@@ -51,7 +51,7 @@ def train_default(data: Path, output: Path, settings: DefaultSettings, *, resume
     """Train the default bundle and write it to `output/bundle`.
 
     Args:
-        data: folder with `ferplus`, `ravdess`, `nemo` and `emogator` in their official layouts.
+        data: folder with `ferplus`, `ravdess` and `nemo` in their official layouts.
         output: checkpoints, logs and the bundle.
         settings: of all three trainings.
         resume: go on where an earlier run in `output` stopped.
@@ -97,7 +97,7 @@ def natural_prior(data: Path) -> list[float]:
 
 
 def face_branch(data: Path, settings: BranchSettings, folder: Path, *, resume: bool) -> Branch:
-    """Train and export the face branch; an export that is there already is taken when resuming."""
+    """Train and export the face branch."""
     network, prior = train_face(data / "ferplus", settings, folder, resume=resume)
     logits, targets = held_out_logits(network, held_out_source(data / "ferplus", "validation"))
     temperature = fit_temperature(logits, targets)
@@ -137,6 +137,14 @@ def _voice_graph(network: nn.Module, prior: list[float], temperature: float) -> 
     return export_voice(CalibratedVoice(network, prior, temperature), voice_input(silence, RECIPE.audio).shape)
 
 
+def _is_training_without(unheard: frozenset[str], utterance: Utterance) -> bool:
+    return is_training(utterance) and utterance.speaker not in unheard
+
+
+def _is_training_without(unheard: frozenset[str], utterance: Utterance) -> bool:
+    return is_training(utterance) and utterance.speaker not in unheard
+
+
 def training_recordings(
     data: Path, face: Branch, bank: VoiceBank, settings: DefaultSettings, output: Path, *, resume: bool
 ) -> list[Recording]:
@@ -150,10 +158,10 @@ def training_recordings(
     faces = face_material(data, "train")
     recordings: list[Recording] = []
     for part in range(settings.voice_parts):
-        unheard = set(speakers[part :: settings.voice_parts])
+        unheard = frozenset(speakers[part :: settings.voice_parts])
         branch = voice_branch(
             bank,
-            lambda each, unheard=unheard: is_training(each) and each.speaker not in unheard,
+            partial(_is_training_without, unheard),
             is_validation,
             settings.voice,
             output / f"voice-without-part-{part}",
@@ -162,8 +170,7 @@ def training_recordings(
         material = Material(voice_material([each for each in speech if each.speaker in unheard]), faces)
         recordings += record(
             material,
-            RECIPE,
-            Branches(face.graph, branch.graph),
+            Listener(RECIPE, face.graph, branch.graph),
             TRAINING_CONDITIONS,
             count=settings.training_recordings // settings.voice_parts,
             seed=part,
@@ -175,4 +182,4 @@ def held_out_recordings(data: Path, face: Branch, voice: Branch, count: int) -> 
     """Return recordings of the validation speakers and images."""
     speech = [each for each in speech_corpora(data) if is_validation(each)]
     material = Material(voice_material(speech), face_material(data, "validation"))
-    return record(material, RECIPE, Branches(face.graph, voice.graph), Conditions(), count=count, seed=10_000)
+    return record(material, Listener(RECIPE, face.graph, voice.graph), Conditions(), count=count, seed=10_000)

@@ -17,9 +17,15 @@ import torch
 from emotrace import metrics
 from emotrace.corpora import nemo, ravdess
 from emotrace.corpora.base import Utterance
-from emotrace.evaluation import CONDITIONS, composed_material, voice_figures
-from emotrace.inference.recordings import record, speech_corpora
-from emotrace.inference.session import Branches, Voice
+from emotrace.evaluation import (
+    COMPOSED_COUNT,
+    COMPOSED_SEED,
+    CONDITIONS,
+    composed_material,
+    voice_figures,
+)
+from emotrace.inference.recordings import Listener, record, speech_corpora
+from emotrace.inference.session import Voice
 from emotrace.training.calibration import held_out_logits
 from emotrace.training.default import (
     RECIPE,
@@ -35,7 +41,7 @@ from emotrace.training.default import (
 from emotrace.training.face import held_out_source, train_face
 from emotrace.training.fusion import score, train_fusion
 from emotrace.training.presets import DefaultSettings
-from emotrace.training.settings import BranchSettings, FusionSettings
+from emotrace.training.settings import FusionSettings
 from emotrace.training.voice import voice_bank
 
 Figures = dict[str, object]
@@ -134,9 +140,9 @@ def fusion(data: Path, output: Path) -> Figures:
     training = training_recordings(data, face, bank, settings, output, resume=True)
     validation = held_out_recordings(data, face, voice, settings.validation_recordings)
     material = composed_material(data, "test")
-    branches = Branches(face.graph, voice.graph)
+    listener = Listener(RECIPE, face.graph, voice.graph)
     tests = {
-        name: record(material, RECIPE, branches, conditions, count=100, seed=20_000 + place)
+        name: record(material, listener, conditions, count=COMPOSED_COUNT, seed=COMPOSED_SEED + place)
         for place, (name, conditions) in enumerate(CONDITIONS.items())
     }
     figures: dict[str, object] = {}

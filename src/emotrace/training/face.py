@@ -84,12 +84,12 @@ def train_face(root: Path, settings: BranchSettings, folder: Path, *, resume: bo
     """Train the face branch; return it and the prior of its training draws."""
     source = training_source(root)
     network = train(
-        build(settings).to(memory_format=torch.channels_last),
+        build(settings),
         settings,
         source,
         held_out_source(root, "validation"),
         folder,
-        monitor="validation_accuracy",
+        monitor="validation_loss",
         resume=resume,
     )
     return Mirrored(network).eval(), source.prior()

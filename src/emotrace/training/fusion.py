@@ -7,17 +7,18 @@ from typing import NamedTuple
 import numpy as np
 import pytorch_lightning as lightning
 import torch
+from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Generator, Tensor
 
 from emotrace import metrics
+from emotrace.inference.recordings import Recording
 from emotrace.labels import EMOTIONS
 from emotrace.layers.fusion import FusionOutput
 from emotrace.losses import ccc_loss, modal_scaling_loss, rmse_loss, soft_cross_entropy
 from emotrace.models import FusionModel
 from emotrace.models.bimodal_attention import BimodalAttention, BimodalAttentionConfig
 from emotrace.models.concatenation import Concatenation, ConcatenationConfig
-from emotrace.inference.recordings import Recording
-from emotrace.training.run import fit, optimiser, seeded
+from emotrace.training.run import fit, optimiser, seeded, tell_epoch
 from emotrace.training.settings import FusionSettings
 
 HIDDEN_DIM = 128
@@ -131,15 +132,13 @@ class FusionLearner(lightning.LightningModule):
         """Return what the network says, from its initial state on."""
         batch = batch.without(self.settings.only)
         state = self.network.initial_state(len(batch.audio))
-        output: FusionOutput = self.network(
-            batch.audio, batch.regions, batch.audio_valid, batch.video_valid, state
-        )
+        output: FusionOutput = self.network(batch.audio, batch.regions, batch.audio_valid, batch.video_valid, state)
         return output
 
     def on_train_epoch_start(self) -> None:
         """Seed dropout by the epoch and tell the batches which epoch it is."""
         torch.manual_seed(self.settings.seed * 100_003 + self.current_epoch)
-        self.trainer.train_dataloader.set_epoch(self.current_epoch)
+        tell_epoch(self)
 
     def training_step(self, batch: Stretch, batch_index: int) -> Tensor:
         """Return the loss of one batch."""
@@ -174,7 +173,7 @@ class FusionLearner(lightning.LightningModule):
         scores = [metrics.ccc(truth[:, place], said[:, place]) for place in range(2)]
         self.log("validation_ccc", float(np.mean(scores)), prog_bar=True)
 
-    def configure_optimizers(self) -> dict[str, object]:
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW with warm-up and cosine."""
         return optimiser(self, self.settings)
 
@@ -226,8 +225,11 @@ def train_fusion(
 
 @torch.inference_mode()
 def score(network: FusionModel, recordings: Sequence[Recording], only: str | None) -> dict[str, float]:
-    """Return figures over all recordings together: CCC of arousal and valence, unweighted average recall, and how the
-    audio weight follows whether voice and face are there (correlation with (1 + m - n) / 2)."""
+    """Return figures over all recordings together.
+
+    CCC of arousal and valence, unweighted average recall of the emotions, and the correlation of the audio weight with
+    (1 + m - n) / 2, which is what eq. 31 wants it to be.
+    """
     said, truth, emotion, true_emotion, weight, ideal = [], [], [], [], [], []
     for batch in Whole(recordings):
         known = batch.without(only)

@@ -1,7 +1,7 @@
 """A bundle's manifest -> its model card, Markdown: data, licence, intended use, limits."""
 
 from emotrace.bundle import Manifest
-from emotrace.corpora import emogator, ferplus, nemo, ravdess
+from emotrace.corpora import ferplus, nemo, ravdess
 from emotrace.labels import CIRCUMPLEX
 
 _TEMPLATE = """\
@@ -25,7 +25,6 @@ licence for what is derived from them. The code of emotrace is under Apache-2.0.
 | FER+ | face branch; faces of composed recordings | {ferplus.LICENCE} | {ferplus.CITATION} |
 | RAVDESS (speech) | voice branch; voices of composed recordings | {ravdess.LICENCE} | {ravdess.CITATION} |
 | nEMO | voice branch; voices of composed recordings | {nemo.LICENCE} | {nemo.CITATION} |
-| EmoGator (9 of 30 categories) | voice branch | {emogator.LICENCE} | {emogator.CITATION} |
 
 FER+ images that also stand in its validation or test split were left out of training. Speakers and images of the
 validation and test splits were not trained on. The voices are **acted**, by 22 speakers of English and Polish for
@@ -72,6 +71,5 @@ def model_card(manifest: Manifest) -> str:
         ferplus=ferplus,
         ravdess=ravdess,
         nemo=nemo,
-        emogator=emogator,
         circumplex="\n".join(rows),
     )

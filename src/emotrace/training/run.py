@@ -1,13 +1,14 @@
-"""One training run with PyTorch Lightning: optimiser, early stopping, checkpoints that resume to the same result, logs."""
+"""One training run with PyTorch Lightning: optimiser, early stopping, resumable checkpoints, logs."""
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytorch_lightning as lightning
 import torch
 from pytorch_lightning.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint, TQDMProgressBar
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
+from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Generator
 
 from emotrace.training.settings import RunSettings
@@ -23,7 +24,13 @@ def seeded(*parts: int) -> Generator:
     return torch.Generator().manual_seed(state)
 
 
-def optimiser(learner: lightning.LightningModule, settings: RunSettings) -> dict[str, Any]:
+def tell_epoch(learner: lightning.LightningModule) -> None:
+    """Tell the training batches which epoch begins: Lightning does so for samplers of its own kind only."""
+    batches: Any = learner.trainer.train_dataloader
+    batches.set_epoch(learner.current_epoch)
+
+
+def optimiser(learner: lightning.LightningModule, settings: RunSettings) -> OptimizerLRScheduler:
     """Return AdamW with a linear warm-up over 5 % of the steps and a cosine down to zero, as Lightning wants it."""
     adam = torch.optim.AdamW(learner.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
     total = int(learner.trainer.estimated_stepping_batches)
@@ -56,15 +63,15 @@ def fit(
         training: batches; told the epoch by the learner.
         validation: batches.
         folder: `best.ckpt`, `last.ckpt`, TensorBoard events and `metrics.csv`.
-        monitor: name of a logged figure, larger is better.
+        monitor: name of a logged figure; a loss is better when smaller, all others when larger.
         resume: go on from the folder's last checkpoint when there is one, with the same result as without a stop.
     """
-    checkpoint = ModelCheckpoint(
-        dirpath=folder, filename="best", monitor=monitor, mode="max", save_last=True, enable_version_counter=False
-    )
+    mode: Literal["min", "max"] = "min" if monitor.endswith("loss") else "max"
     callbacks: list[lightning.Callback] = [
-        checkpoint,
-        EarlyStopping(monitor=monitor, mode="max", patience=settings.patience),
+        ModelCheckpoint(dirpath=folder, filename="best", monitor=monitor, mode=mode, enable_version_counter=False),
+        # Without a monitor the newest epoch replaces the one before: what a stopped run goes on from.
+        ModelCheckpoint(dirpath=folder, filename="last", enable_version_counter=False),
+        EarlyStopping(monitor=monitor, mode=mode, patience=settings.patience),
         TQDMProgressBar(refresh_rate=20),
     ]
     if settings.average_decay > 0:
@@ -83,5 +90,5 @@ def fit(
     )
     last = folder / "last.ckpt"
     trainer.fit(learner, training, validation, ckpt_path=str(last) if resume and last.exists() else None)
-    best = torch.load(checkpoint.best_model_path, weights_only=True, map_location="cpu")
+    best = torch.load(folder / "best.ckpt", weights_only=True, map_location="cpu")
     learner.load_state_dict(best["state_dict"])

@@ -1,7 +1,7 @@
 """The settings of a training run: named presets, or a YAML file of the same shape, with single values overridden."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -13,6 +13,9 @@ class Settings(BaseModel):
     """Frozen; an unknown key is refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+Kind = TypeVar("Kind", bound=Settings)
 
 
 class RunSettings(Settings):
@@ -50,7 +53,7 @@ class FusionSettings(RunSettings):
     ticks: int = Field(200, gt=1, description="length of the stretches drawn from the recordings")
 
 
-def override(settings: BaseModel, assignments: list[str]) -> BaseModel:
+def override(settings: Kind, assignments: list[str]) -> Kind:
     """Return the settings with `a.b=value` assignments applied; the value is read as YAML.
 
     Raises:
@@ -73,7 +76,7 @@ def override(settings: BaseModel, assignments: list[str]) -> BaseModel:
     return _validated(type(settings), tree, "--set")
 
 
-def read(kind: type[BaseModel], path: Path) -> BaseModel:
+def read(kind: type[Kind], path: Path) -> Kind:
     """Read settings of one kind from a YAML file.
 
     Raises:
@@ -86,7 +89,7 @@ def read(kind: type[BaseModel], path: Path) -> BaseModel:
     return _validated(kind, tree, str(path))
 
 
-def _validated(kind: type[BaseModel], tree: object, source: str) -> BaseModel:
+def _validated(kind: type[Kind], tree: object, source: str) -> Kind:
     try:
         return kind.model_validate(tree)
     except ValidationError as error:

@@ -16,8 +16,8 @@ from emotrace.features.voice_input import context_samples, sounding_span, voice_
 from emotrace.inference.recordings import decode
 from emotrace.labels import VOICE_CLASSES
 from emotrace.recipe import SAMPLE_RATE, AudioRecipe
-from emotrace.training.classifier import train
 from emotrace.timeline import atomic_path
+from emotrace.training.classifier import train
 from emotrace.training.settings import BranchSettings
 from emotrace.types import FloatArray
 
@@ -147,7 +147,15 @@ def train_voice(
         network = DescriptorMlp(DescriptorMlpConfig(num_descriptors=training.windows.shape[2]))
         network.fit_normaliser(training.windows.flatten(0, 1))
         place = folder / f"member-{number}"
-        members.append(
-            train(network, chosen, training, validation, place, monitor="validation_recall", resume=resume, mixing=_MIXING)
+        trained = train(
+            network,
+            chosen,
+            training,
+            validation,
+            place,
+            monitor="validation_recall",
+            resume=resume,
+            mixing=_MIXING,
         )
+        members.append(trained)
     return Ensemble(members).eval()
