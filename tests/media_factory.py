@@ -69,9 +69,7 @@ def flat_images(levels: Sequence[int], width: int = 96, height: int = 64) -> lis
     return [np.full((height, width, 3), level, dtype=np.uint8) for level in levels]
 
 
-def tone(
-    seconds: float, hertz: float = 440.0, sample_rate: int = 48_000, amplitude: float = 0.5
-) -> FloatArray:
+def tone(seconds: float, hertz: float = 440.0, sample_rate: int = 48_000, amplitude: float = 0.5) -> FloatArray:
     """Return [1, N]: a sine."""
     times = np.arange(round(seconds * sample_rate)) / sample_rate
     return np.asarray(amplitude * np.sin(2 * np.pi * hertz * times)[None, :], dtype=np.float32)

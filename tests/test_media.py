@@ -33,9 +33,7 @@ def read_all(
     return chunks, frames
 
 
-def read_file(
-    path: Path, sample_rate: int = 16_000
-) -> tuple[list[AudioChunk], list[VideoFrame], tuple[str, ...]]:
+def read_file(path: Path, sample_rate: int = 16_000) -> tuple[list[AudioChunk], list[VideoFrame], tuple[str, ...]]:
     with open_clip(path) as clip:
         chunks, frames = read_all(clip, sample_rate)
         return chunks, frames, clip.problems
@@ -153,9 +151,7 @@ def test_a_silent_video_has_pictures_and_no_sound(tmp_path: Path) -> None:
 
 def test_cover_art_is_not_video(tmp_path: Path) -> None:
     mp3 = write_clip(tmp_path / "plain.mp3", sounds=[Sound(tone(0.5), codec="libmp3lame")]).read_bytes()
-    jpeg = write_clip(
-        tmp_path / "cover.jpg", pictures=Pictures(flat_images([99]), [0.0], "mjpeg", "yuvj420p")
-    )
+    jpeg = write_clip(tmp_path / "cover.jpg", pictures=Pictures(flat_images([99]), [0.0], "mjpeg", "yuvj420p"))
     picture = b"\0image/jpeg\0\3\0" + jpeg.read_bytes()
     frame = b"APIC" + struct.pack(">IH", len(picture), 0) + picture
     size = bytes((len(frame) >> shift) & 127 for shift in (21, 14, 7, 0))
@@ -191,9 +187,7 @@ def corner_image() -> Image:
         (270, (64, 96), "top right"),
     ],
 )
-def test_rotation_turns_the_picture_upright(
-    tmp_path: Path, rotation: int, size: tuple[int, int], corner: str
-) -> None:
+def test_rotation_turns_the_picture_upright(tmp_path: Path, rotation: int, size: tuple[int, int], corner: str) -> None:
     """The display matrix turns counter-clockwise: a white upper left corner goes to the lower left first."""
     pictures = Pictures([corner_image()] * 2, [0.0, 0.04], rotation=rotation)
     with open_clip(write_clip(tmp_path / "turned.mp4", pictures=pictures)) as clip:
@@ -244,9 +238,7 @@ def test_a_variable_frame_rate_keeps_its_times(tmp_path: Path) -> None:
     ("rate", "wanted"),
     [(12.5, [0.0, 0.1, 0.2, 0.9, 1.5]), (10.0, [0.0, 0.1, 0.2, 0.9, 1.5]), (1.0, [0.0, 1.5]), (1000.0, None)],
 )
-def test_frames_are_chosen_by_time_at_the_wanted_rate(
-    tmp_path: Path, rate: float, wanted: list[float] | None
-) -> None:
+def test_frames_are_chosen_by_time_at_the_wanted_rate(tmp_path: Path, rate: float, wanted: list[float] | None) -> None:
     uneven = [0.0, 0.03, 0.1, 0.13, 0.2, 0.21, 0.9, 0.91, 0.95, 1.5]
     path = write_clip(tmp_path / "uneven.mp4", pictures=Pictures(flat_images(LEVELS[:10]), uneven))
     with open_clip(path) as clip:
@@ -267,9 +259,7 @@ def test_late_sound_starts_late(tmp_path: Path) -> None:
 
 def test_late_pictures_start_late(tmp_path: Path) -> None:
     late = [0.5 + time for time in FRAME_TIMES]
-    path = write_clip(
-        tmp_path / "late.mp4", pictures=Pictures(flat_images(LEVELS), late), sounds=[Sound(tone(1.0))]
-    )
+    path = write_clip(tmp_path / "late.mp4", pictures=Pictures(flat_images(LEVELS), late), sounds=[Sound(tone(1.0))])
     chunks, frames, _ = read_file(path)
     assert starts_of_runs(chunks) == pytest.approx([0.0], abs=0.001)
     np.testing.assert_allclose(times(frames), late, atol=0.001)
@@ -459,9 +449,7 @@ def test_of_a_cut_file_the_beginning_is_kept_and_the_loss_told(tmp_path: Path, n
     images = [rng.integers(0, 255, (64, 96, 3), dtype=np.uint8) for _ in range(75)]
     path = write_clip(
         tmp_path / name,
-        pictures=Pictures(
-            images, [index / 25 for index in range(75)], "mpeg4" if name == "cut.avi" else "libx264"
-        ),
+        pictures=Pictures(images, [index / 25 for index in range(75)], "mpeg4" if name == "cut.avi" else "libx264"),
         sounds=[Sound(tone(3.0, sample_rate=44_100), 44_100, "libmp3lame" if name == "cut.flv" else "aac")]
         if name != "cut.avi"
         else [Sound(tone(3.0), codec="pcm_s16le")],
@@ -493,9 +481,7 @@ def with_index_first(mp4: bytes) -> bytes:
     return boxes[b"ftyp"] + bytes(moov) + boxes.get(b"free", b"") + boxes[b"mdat"]
 
 
-def test_damage_in_the_middle_is_skipped_and_counted(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_damage_in_the_middle_is_skipped_and_counted(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     rng = np.random.default_rng(0)
     images = [rng.integers(0, 255, (64, 96, 3), dtype=np.uint8) for _ in range(75)]
     pictures = Pictures(images, [index / 25 for index in range(75)], "mpeg4", options={"g": "5"})
@@ -607,9 +593,7 @@ def test_a_playlist_opens_no_other_file(tmp_path: Path, text: str) -> None:
 
 
 def test_a_name_with_a_pattern_opens_no_other_file(tmp_path: Path) -> None:
-    image = write_clip(
-        tmp_path / "img001.jpg", pictures=Pictures(flat_images([9]), [0.0], "mjpeg", "yuvj420p")
-    )
+    image = write_clip(tmp_path / "img001.jpg", pictures=Pictures(flat_images([9]), [0.0], "mjpeg", "yuvj420p"))
     (tmp_path / "img%03d.jpg").write_text("a name that image2 takes for a list")
     assert image.exists()
     with pytest.raises(MediaError, match="holds text"):

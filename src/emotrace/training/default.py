@@ -141,10 +141,6 @@ def _is_training_without(unheard: frozenset[str], utterance: Utterance) -> bool:
     return is_training(utterance) and utterance.speaker not in unheard
 
 
-def _is_training_without(unheard: frozenset[str], utterance: Utterance) -> bool:
-    return is_training(utterance) and utterance.speaker not in unheard
-
-
 def training_recordings(
     data: Path, face: Branch, bank: VoiceBank, settings: DefaultSettings, output: Path, *, resume: bool
 ) -> list[Recording]:
