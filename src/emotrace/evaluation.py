@@ -108,16 +108,26 @@ def face_figures(session: Session, faces: ferplus.FaceImages) -> Figures:
 
 
 def voice_scores(voice: Voice, recipe: Recipe, path: Path) -> FloatArray:
-    """Return [C]: the mean log-probability of every voice class over the ticks of a file at which there is speech."""
-    total, ticks = np.zeros(len(VOICE_CLASSES)), 0
+    """Return [C]: the mean log-probability of every voice class over the ticks of a file.
+
+    A tick counts by the square of how much speech its window holds: what is said of the first syllable, or of the
+    silence after the last, counts little. (The square was chosen on the validation speakers of RAVDESS and nEMO.)
+    """
+    scores, speech = [], []
     with open_clip(path) as clip:
         for features in extract(clip, recipe, None):
-            known = features.voice_valid & (features.voice_index >= 0)
             logits = voice.hear(features.voice_inputs)[1]
-            scores = logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
-            total += scores[features.voice_index[known]].sum(axis=0)
-            ticks += int(known.sum())
-    return np.asarray(total / max(1, ticks), dtype=np.float32)
+            by_window = logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
+            known = features.voice_valid & (features.voice_index >= 0)
+            padded = np.concatenate([by_window, np.zeros((1, len(VOICE_CLASSES)), dtype=np.float32)])
+            scores.append(padded[np.where(known, features.voice_index, -1)])
+            speech.append(features.speech & (features.voice_index >= 0))
+    if not scores:
+        return np.zeros(len(VOICE_CLASSES), dtype=np.float32)
+    heard = np.convolve(np.concatenate(speech), np.ones(round(recipe.audio.window_seconds * recipe.label_rate_hz)))
+    weight = heard[: sum(map(len, speech))] ** 2
+    total = (np.concatenate(scores) * weight[:, None]).sum(axis=0)
+    return np.asarray(total / max(weight.sum(), 1e-9), dtype=np.float32)
 
 
 def voice_figures(voice: Voice, recipe: Recipe, utterances: Sequence[Utterance], labels: tuple[str, ...]) -> Figures:
