@@ -262,6 +262,21 @@ def train(
 
 
 @app.command()
+def experiment(
+    name: Annotated[str, typer.Argument(help="An experiment of docs/results.md; a wrong name lists them.")],
+    data: Annotated[Path, typer.Option(help="Folder with ferplus, ravdess, nemo in their official layout.")],
+    output: Annotated[Path, typer.Option(help="Folder of the networks and results.json; goes on where it stopped.")],
+    debug: Debug = False,
+) -> None:
+    """Repeat an experiment that trains several networks; takes hours."""
+    with console.errors_as_lines(debug), console.lab_needed("experiment"):
+        from emotrace.training import experiments
+
+        experiments.run(name, data, output)
+        typer.echo(str(output / "results.json"))
+
+
+@app.command()
 def evaluate(
     bundle: Annotated[str, typer.Argument(help="Name of a bundle, or its folder.")],
     corpus: Annotated[str, typer.Option(help="ferplus, ravdess, nemo or composed.")],

@@ -53,12 +53,12 @@ class Batches:
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         count = len(self.source.targets)
         if not self.training:
-            for chosen in torch.arange(count).split(self.batch_size):
+            for chosen in torch.split(torch.arange(count), self.batch_size):
                 yield self.source.draw(chosen, None), self.source.targets[chosen]
             return
         weights = self.source.draw_weight.double()
         order = torch.multinomial(weights, count, replacement=True, generator=seeded(self.seed, self.epoch))
-        for number, chosen in enumerate(order.split(self.batch_size)):
+        for number, chosen in enumerate(torch.split(order, self.batch_size)):
             generator = seeded(self.seed, self.epoch, number)
             yield self.source.draw(chosen, generator), self.source.targets[chosen]
 
@@ -113,7 +113,7 @@ class Classifier(lightning.LightningModule):
         hits, truths = torch.cat(self._hits).float(), torch.cat(self._truths)
         self._hits.clear()
         self._truths.clear()
-        recalls = [hits[truths == label].mean() for label in truths.unique()]
+        recalls = [hits[truths == label].mean() for label in torch.unique(truths)]
         self.log("validation_accuracy", hits.mean(), prog_bar=True)
         self.log("validation_recall", torch.stack(recalls).mean(), prog_bar=True)
 
@@ -145,7 +145,7 @@ def train(
         settings: epochs, rates, seed.
         training: items drawn by their weight.
         validation: items that decide which epoch is kept.
-        folder: checkpoints, TensorBoard events and `metrics.csv` go here.
+        folder: checkpoints, TensorBoard events and `metrics/` go here.
         monitor: "validation_loss", "validation_accuracy" or "validation_recall".
         resume: go on from the folder's last checkpoint when there is one.
         mixing: both parameters of the beta distribution of mixup; 0 mixes nothing.

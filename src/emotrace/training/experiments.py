@@ -17,6 +17,7 @@ import torch
 from emotrace import metrics
 from emotrace.corpora import nemo, ravdess
 from emotrace.corpora.base import Utterance
+from emotrace.errors import SettingsError
 from emotrace.evaluation import (
     COMPOSED_COUNT,
     COMPOSED_SEED,
@@ -179,7 +180,14 @@ EXPERIMENTS: Mapping[str, Callable[[Path, Path], Figures]] = MappingProxyType(
 
 
 def run(name: str, data: Path, output: Path) -> Figures:
-    """Run an experiment and write its figures to `output/results.json`."""
+    """Run an experiment and write its figures to `output/results.json`.
+
+    Raises:
+        SettingsError: there is no experiment of this name.
+        CorpusError: a corpus is missing or damaged.
+    """
+    if name not in EXPERIMENTS:
+        raise SettingsError(f"There is no experiment {name!r}: expected one of {', '.join(EXPERIMENTS)}.")
     figures = {"experiment": name, "hardware": _hardware()} | EXPERIMENTS[name](data, output)
     output.mkdir(parents=True, exist_ok=True)
     (output / "results.json").write_text(json.dumps(figures, indent=2) + "\n")

@@ -11,7 +11,7 @@ from emotrace.corpora import ferplus
 from emotrace.encoders.face_cnn import FaceCnn, FaceCnnConfig
 from emotrace.encoders.improved_alexnet import ImprovedAlexNet, ImprovedAlexNetConfig
 from emotrace.encoders.mirrored import Mirrored
-from emotrace.errors import SettingsError
+from emotrace.errors import CorpusError, SettingsError
 from emotrace.labels import EMOTIONS
 from emotrace.training.classifier import train
 from emotrace.training.face_augmentation import augment
@@ -48,11 +48,18 @@ class FaceSource:
 
 
 def training_source(root: Path) -> FaceSource:
-    """Return the training images that raters took for faces, with their votes."""
+    """Return the training images that raters took for faces, with their votes.
+
+    Raises:
+        CorpusError: the corpus is damaged, or no image shows one of the emotions.
+    """
     faces = ferplus.read(root, "train")
     emotion_votes = faces.votes[:, : len(EMOTIONS)].sum(axis=1)
     faces = faces.subset((emotion_votes > 0) & (faces.votes[:, -1] <= emotion_votes))
     targets = torch.from_numpy(faces.distribution())
+    absent = [emotion for emotion, share in zip(EMOTIONS, targets.mean(dim=0).tolist(), strict=True) if share == 0]
+    if absent:
+        raise CorpusError(f"{root}: no training image shows {', '.join(absent)}: copy the whole corpus.")
     weight = (targets * targets.mean(dim=0).pow(-BALANCING)).sum(dim=1)
     return FaceSource(torch.from_numpy(faces.pixels), targets, weight)
 

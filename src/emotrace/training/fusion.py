@@ -167,8 +167,8 @@ class FusionLearner(lightning.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Log the mean of the concordance correlations of arousal and valence, over all recordings together."""
-        said = torch.cat([one.flatten(0, 1) for one, _ in self._said]).numpy()
-        truth = torch.cat([one.flatten(0, 1) for _, one in self._said]).numpy()
+        said = torch.cat([one.flatten(0, 1) for one, _ in self._said]).cpu().numpy()
+        truth = torch.cat([one.flatten(0, 1) for _, one in self._said]).cpu().numpy()
         self._said.clear()
         scores = [metrics.ccc(truth[:, place], said[:, place]) for place in range(2)]
         self.log("validation_ccc", float(np.mean(scores)), prog_bar=True)

@@ -62,7 +62,7 @@ def fit(
         settings: epochs, patience, precision, averaging.
         training: batches; told the epoch by the learner.
         validation: batches.
-        folder: `best.ckpt`, `last.ckpt`, TensorBoard events and `metrics.csv`.
+        folder: `best.ckpt`, `last.ckpt`, TensorBoard events, and per start `metrics/version_N/metrics.csv`.
         monitor: name of a logged figure; a loss is better when smaller, all others when larger.
         resume: go on from the folder's last checkpoint when there is one, with the same result as without a stop.
     """
@@ -82,13 +82,22 @@ def fit(
         accelerator="auto",
         devices=1,
         callbacks=callbacks,
-        logger=[TensorBoardLogger(folder, name="", version=""), CSVLogger(folder, name="", version="")],
+        logger=[TensorBoardLogger(folder, name="", version=""), CSVLogger(folder, name="metrics")],
         gradient_clip_val=5.0,
         num_sanity_val_steps=0,
         enable_model_summary=False,
         log_every_n_steps=20,
     )
     last = folder / "last.ckpt"
-    trainer.fit(learner, training, validation, ckpt_path=str(last) if resume and last.exists() else None)
+    going_on = resume and last.exists()
+    if not (going_on and _lost_patience(last)):
+        trainer.fit(learner, training, validation, ckpt_path=str(last) if going_on else None)
     best = torch.load(folder / "best.ckpt", weights_only=True, map_location="cpu")
     learner.load_state_dict(best["state_dict"])
+
+
+def _lost_patience(checkpoint: Path) -> bool:
+    """Tell whether early stopping had ended the run: Lightning would train one more epoch before it stops again."""
+    callbacks = torch.load(checkpoint, weights_only=True, map_location="cpu")["callbacks"]
+    stopping = next(state for name, state in callbacks.items() if name.startswith(EarlyStopping.__name__))
+    return bool(stopping["wait_count"] >= stopping["patience"])

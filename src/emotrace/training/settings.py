@@ -1,7 +1,8 @@
 """The settings of a training run: named presets, or a YAML file of the same shape, with single values overridden."""
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -63,17 +64,24 @@ def override(settings: Kind, assignments: list[str]) -> Kind:
     for assignment in assignments:
         path, separator, text = assignment.partition("=")
         if not separator:
-            raise SettingsError(f"--set {assignment}: expected KEY=VALUE, for example learning_rate=5e-4.")
+            raise SettingsError(f"--set {assignment}: expected KEY=VALUE, for example seed=1.")
         *parents, key = path.split(".")
         node = tree
-        for name in (*parents, key):
-            if not isinstance(node, dict) or name not in node:
-                known = ", ".join(node) if isinstance(node, dict) else "none"
-                raise SettingsError(f"--set {path}: unknown key {name!r}; known here: {known}.")
-            if name is not key:
-                node = node[name]
-        node[key] = yaml.safe_load(text)
+        for parent in parents:
+            node = _entry(node, parent, path)
+        _entry(node, key, path)
+        try:
+            node[key] = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise SettingsError(f"--set {path}: {text!r} is no YAML value: {error}.") from error
     return _validated(type(settings), tree, "--set")
+
+
+def _entry(node: Any, name: str, path: str) -> Any:
+    if not isinstance(node, dict) or name not in node:
+        known = ", ".join(node) if isinstance(node, dict) else "none"
+        raise SettingsError(f"--set {path}: unknown key {name!r}; known here: {known}.")
+    return node[name]
 
 
 def read(kind: type[Kind], path: Path) -> Kind:
@@ -83,8 +91,8 @@ def read(kind: type[Kind], path: Path) -> Kind:
         SettingsError: the file is no YAML mapping, or a key or value is refused.
     """
     try:
-        tree = yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError) as error:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise SettingsError(f"{path} cannot be read as YAML settings: {error}.") from error
     return _validated(kind, tree, str(path))
 
@@ -95,4 +103,19 @@ def _validated(kind: type[Kind], tree: object, source: str) -> Kind:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"]) or "(whole file)"
-        raise SettingsError(f"{source}: {key} = {first['input']!r} is refused: {first['msg']}.") from error
+        if first["type"] == "missing":
+            raise SettingsError(f"{source}: {key} is missing.") from error
+        told = f"{source}: {key} = {first['input']!r} is refused: {first['msg']}."
+        if first["type"] == "extra_forbidden":
+            told = f"{source}: unknown key {key!r}; known here: {', '.join(_known(kind, first['loc']))}."
+        raise SettingsError(told) from error
+
+
+def _known(kind: type[Settings], place: tuple[int | str, ...]) -> Iterable[str]:
+    """Return the keys beside the one at this place."""
+    for part in place[:-1]:
+        inner = kind.model_fields[str(part)].annotation
+        assert isinstance(inner, type)
+        assert issubclass(inner, Settings)
+        kind = inner
+    return kind.model_fields

@@ -1,0 +1,58 @@
+"""The model card says what a user must know before believing a number."""
+
+from typing import Any
+
+import pytest
+
+from emotrace.bundle import Manifest
+from emotrace.corpora import ferplus, nemo, ravdess
+from emotrace.labels import CIRCUMPLEX, EMOTIONS, VOICE_CLASSES
+from emotrace.recipe import Recipe
+from emotrace.training.model_card import model_card
+
+
+@pytest.fixture(scope="module")
+def card() -> str:
+    given: dict[str, Any] = {
+        "name": "mine",
+        "emotrace_version": "9.8.7",
+        "model": "concatenation",
+        "licence": "CC-BY-NC-SA-4.0",
+        "recipe": Recipe(),
+        "emotions": EMOTIONS,
+        "voice_classes": VOICE_CLASSES,
+        "hidden_dim": 4,
+        "face_prior": (1 / 8,) * 8,
+        "voice_prior": (1 / 9,) * 9,
+        "temperature": {"face": 1.0, "voice": 1.0},
+        "settings": {},
+        "files": {},
+    }
+    return model_card(Manifest(**given))
+
+
+def test_it_names_the_bundle_its_version_its_system_and_its_licence(card: str) -> None:
+    for told in ("# Model card: mine", "9.8.7", "`concatenation`", "**CC-BY-NC-SA-4.0**", "no commercial use"):
+        assert told in card
+
+
+@pytest.mark.parametrize("corpus", [ferplus, ravdess, nemo])
+def test_it_cites_every_corpus_with_its_licence(card: str, corpus: Any) -> None:
+    assert corpus.CITATION in card
+    assert corpus.LICENCE in card
+
+
+def test_it_says_that_arousal_and_valence_are_a_proxy_and_lists_the_coordinates(card: str) -> None:
+    assert "are a proxy" in card
+    for emotion, point in CIRCUMPLEX.items():
+        assert f"| {emotion} | {point.valence:.3f} | {point.arousal:.3f} |" in card
+
+
+def test_it_names_use_and_limits(card: str) -> None:
+    for told in ("## Intended use", "## Not intended", "## Limits", "acted", "Article 5", "Contempt was never heard"):
+        assert told in card
+
+
+def test_nothing_is_left_to_fill_in(card: str) -> None:
+    assert "{" not in card
+    assert "}" not in card
