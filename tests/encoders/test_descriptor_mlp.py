@@ -1,4 +1,4 @@
-"""The default bundle's voice network: the z-score of its training rows, bounded; an ensemble is the mean of its logits."""
+"""The default bundle's voice network: the bounded z-score of its training rows; an ensemble averages logits."""
 
 import torch
 from torch import Tensor

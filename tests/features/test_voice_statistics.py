@@ -14,7 +14,7 @@ def tone(f0_hz: FloatArray | float, seconds: float = 1.0) -> FloatArray:
     """Return a voice-like sum of ten harmonics."""
     phase = np.cumsum(np.broadcast_to(2 * np.pi * np.asarray(f0_hz) / SAMPLE_RATE, round(seconds * SAMPLE_RATE)))
     harmonics = [np.sin(number * phase) / number for number in range(1, 11)]
-    return (0.1 * np.sum(harmonics, axis=0)).astype(np.float32)
+    return np.asarray(0.1 * np.sum(harmonics, axis=0), dtype=np.float32)
 
 
 def described(window: FloatArray) -> dict[str, float]:

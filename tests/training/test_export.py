@@ -108,6 +108,8 @@ def test_the_fusion_graph_equals_the_network_stretch_by_stretch_with_carried_sta
 class Constant(nn.Module):
     """A network that says the same of everything."""
 
+    logits: Tensor
+
     def __init__(self, logits: Tensor) -> None:
         super().__init__()
         self.register_buffer("logits", logits)
