@@ -1,6 +1,7 @@
 """FER+ -> a trained face branch (stage one of the paper, on still images with vote distributions)."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,15 @@ from emotrace.encoders.mirrored import Mirrored
 from emotrace.errors import CorpusError, SettingsError
 from emotrace.labels import EMOTIONS
 from emotrace.training.classifier import train
-from emotrace.training.face_augmentation import augment
+from emotrace.training.face_augmentation import augment, nudge
 from emotrace.training.settings import BranchSettings
 
 BALANCING = 0.35
 """Images of rare emotions are drawn more often, by (share of the emotion) ** -0.35: disgust and contempt have under
 1 % of the votes each. What this does to the prior is stored in the bundle and taken out again."""
+
+_POLISH_RATE = 0.3
+"""Learning rate of the last epochs, on gentler crops, relative to the first ones'."""
 
 
 @dataclass(frozen=True)
@@ -30,16 +34,18 @@ class FaceSource:
         pixels: [N, 48, 48] uint8.
         targets: [N, 8] probabilities in the order of `labels.EMOTIONS`.
         draw_weight: [N].
+        disturb: what happens to crops [B, 1, 48, 48] that are drawn for training.
     """
 
     pixels: Tensor
     targets: Tensor
     draw_weight: Tensor
+    disturb: Callable[[Tensor, Generator], Tensor] = augment
 
     def draw(self, chosen: Tensor, generator: Generator | None) -> Tensor:
         """Return crops [B, 1, 48, 48] in 0..1."""
         crops = self.pixels[chosen].unsqueeze(1).float() / 255
-        return crops if generator is None else augment(crops, generator)
+        return crops if generator is None else self.disturb(crops, generator)
 
     def prior(self) -> list[float]:
         """Return the share of each emotion among what is drawn."""
@@ -88,15 +94,21 @@ def build(settings: BranchSettings) -> nn.Module:
 
 
 def train_face(root: Path, settings: BranchSettings, folder: Path, *, resume: bool) -> tuple[nn.Module, list[float]]:
-    """Train the face branch; return it and the prior of its training draws."""
+    """Train the face branch, polish it if the settings say so; return it and the prior of its training draws."""
     source = training_source(root)
-    network = train(
-        build(settings),
-        settings,
-        source,
-        held_out_source(root, "validation"),
-        folder,
-        monitor="validation_loss",
-        resume=resume,
-    )
+    held_out = held_out_source(root, "validation")
+    network = train(build(settings), settings, source, held_out, folder, monitor="validation_loss", resume=resume)
+    if settings.polish_epochs > 0:
+        gentle = settings.model_copy(
+            update={"epochs": settings.polish_epochs, "learning_rate": settings.learning_rate * _POLISH_RATE}
+        )
+        network = train(
+            network,
+            gentle,
+            replace(source, disturb=nudge),
+            held_out,
+            folder / "polish",
+            monitor="validation_loss",
+            resume=resume,
+        )
     return Mirrored(network).eval(), source.prior()

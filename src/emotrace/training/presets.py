@@ -16,6 +16,7 @@ class DefaultSettings(Settings):
         weight_decay=0.05,
         patience=30,
         average_decay=0.998,
+        polish_epochs=6,
     )
     voice: BranchSettings = BranchSettings(
         network="descriptor-mlp",

@@ -36,6 +36,7 @@ class BranchSettings(RunSettings):
     """How one branch (the face network or the voice network) is trained on labelled items."""
 
     network: Literal["face-cnn", "improved-alexnet", "descriptor-mlp"]
+    polish_epochs: int = Field(0, ge=0, description="face branch: further epochs, half of their crops hardly disturbed")
     members: int = Field(1, ge=1, le=16, description="voice networks from consecutive seeds, their logits averaged")
 
 
