@@ -35,6 +35,8 @@ class BimodalAttentionConfig:
     """Adds the voice state to the mix before the heads. Without it a voice of weight 0 is not in the mix."""
     missing: Missing = "zeros"
     """With "mask" a missing modality has no weight; with "zeros" the modal-scaling loss must teach that."""
+    output: Literal["linear", "tanh"] = "linear"
+    """"tanh" keeps arousal and valence in [-1, 1]; "linear" is clipped when it is shown."""
     dropout: float = 0.3
 
 
@@ -80,7 +82,10 @@ class BimodalAttention(nn.Module):
             mixed = _mix(voice, face, audio_weight)
         fused = mixed + voice if self.config.residual else mixed
 
-        return FusionOutput(self.arousal_valence(fused), self.emotions(fused), audio_weight, state)
+        arousal_valence = self.arousal_valence(fused)
+        if self.config.output == "tanh":
+            arousal_valence = arousal_valence.tanh()
+        return FusionOutput(arousal_valence, self.emotions(fused), audio_weight, state)
 
     def initial_state(self, batch_size: int) -> State:
         """Return the state before the first tick."""

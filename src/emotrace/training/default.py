@@ -59,12 +59,34 @@ def train_default(data: Path, output: Path, settings: DefaultSettings, *, resume
     Raises:
         CorpusError: a corpus is missing or damaged.
     """
+    return fuse(prepare(data, output, settings, resume=resume), output, settings, resume=resume)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What the fusion is trained on: the branches, and composed recordings as they hear and see them."""
+
+    face: Branch
+    voice: Branch
+    natural_prior: list[float]
+    training: list[Recording]
+    validation: list[Recording]
+
+
+def prepare(data: Path, output: Path, settings: DefaultSettings, *, resume: bool) -> Prepared:
+    """Train the branches and compose the recordings."""
     face = face_branch(data, settings.face, output / "face", resume=resume)
     bank = voice_bank(speech_corpora(data), RECIPE.audio, output / "voice-bank.npz")
     voice = voice_branch(bank, is_training, is_validation, settings.voice, output / "voice", resume=resume)
     training = training_recordings(data, face, bank, settings, output, resume=resume)
     validation = held_out_recordings(data, face, voice, settings.validation_recordings)
-    fusion = train_fusion(training, validation, settings.fusion, output / "fusion", resume=resume)
+    return Prepared(face, voice, natural_prior(data), training, validation)
+
+
+def fuse(prepared: Prepared, output: Path, settings: DefaultSettings, *, resume: bool) -> Bundle:
+    """Train the fusion and write the bundle."""
+    face, voice, training = prepared.face, prepared.voice, prepared.training
+    fusion = train_fusion(training, prepared.validation, settings.fusion, output / "fusion", resume=resume)
     graphs = {
         "face.onnx": face.graph,
         "voice.onnx": voice.graph,
@@ -81,7 +103,7 @@ def train_default(data: Path, output: Path, settings: DefaultSettings, *, resume
         emotions=EMOTIONS,
         voice_classes=VOICE_CLASSES,
         hidden_dim=HIDDEN_DIM,
-        face_prior=tuple(natural_prior(data)),
+        face_prior=tuple(prepared.natural_prior),
         voice_prior=tuple(voice.prior),
         temperature={"face": face.temperature, "voice": voice.temperature},
         settings=json.loads(settings.model_dump_json()),

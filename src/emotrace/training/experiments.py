@@ -31,12 +31,10 @@ from emotrace.training.calibration import held_out_logits
 from emotrace.training.default import (
     RECIPE,
     Branch,
-    face_branch,
-    held_out_recordings,
     is_training,
     is_validation,
     natural_prior,
-    training_recordings,
+    prepare,
     voice_branch,
 )
 from emotrace.training.face import held_out_source, train_face
@@ -135,13 +133,9 @@ def fusion(data: Path, output: Path) -> Figures:
     The branches are those of `emotrace train default`, which is run first if its checkpoints are not in `output`.
     """
     settings = DefaultSettings()
-    face = face_branch(data, settings.face, output / "face", resume=True)
-    bank = voice_bank(speech_corpora(data), RECIPE.audio, output / "voice-bank.npz")
-    voice = voice_branch(bank, is_training, is_validation, settings.voice, output / "voice", resume=True)
-    training = training_recordings(data, face, bank, settings, output, resume=True)
-    validation = held_out_recordings(data, face, voice, settings.validation_recordings)
+    prepared = prepare(data, output, settings, resume=True)
     material = composed_material(data, "test")
-    listener = Listener(RECIPE, face.graph, voice.graph)
+    listener = Listener(RECIPE, prepared.face.graph, prepared.voice.graph)
     tests = {
         name: record(material, listener, conditions, count=COMPOSED_COUNT, seed=COMPOSED_SEED + place)
         for place, (name, conditions) in enumerate(CONDITIONS.items())
@@ -152,7 +146,7 @@ def fusion(data: Path, output: Path) -> Figures:
         for seed in SEEDS:
             chosen = system.model_copy(update={"seed": seed})
             folder = output / "systems" / name.replace(", ", "-").replace(" ", "-") / f"seed-{seed}"
-            network = train_fusion(training, validation, chosen, folder, resume=True)
+            network = train_fusion(prepared.training, prepared.validation, chosen, folder, resume=True)
             runs.append({condition: score(network, tests[condition], chosen.only) for condition in tests})
         figures[name] = {condition: _spread([run[condition] for run in runs]) for condition in tests}
     return {"settings": settings.model_dump(), "seeds": list(SEEDS), "systems": figures}

@@ -196,6 +196,7 @@ def build(settings: FusionSettings, audio_dim: int, region_dim: int) -> FusionMo
             missing=settings.missing,
             beta_form=settings.beta_form,
             residual=settings.residual,
+            output=settings.output,
         )
     )
 

@@ -52,7 +52,8 @@ people are told (Article 50).
 - Everyday expression is weaker than acted expression: expect much lower accuracy than on acted test sets.
 - Culture, age, language, camera and microphone change the answer; groups are unevenly represented and the figures
   by group are unknown.
-- Contempt was never heard in speech; disgust was heard in English only.
+- Contempt was never heard in speech and stands in no composed recording: the fused answer all but never says it.
+  Disgust was heard in English only.
 - Probabilities assume that all emotions are equally likely beforehand, and are calibrated on validation data of the
   training corpora only.
 - Music, several voices at once and strong noise mislead the voice branch; profiles, masks and very small faces the face
