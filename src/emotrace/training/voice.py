@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -10,28 +11,19 @@ import torch
 from torch import Generator, Tensor, nn
 
 from emotrace.corpora.base import Utterance
-from emotrace.corpora.voice_disturbance import disturb
 from emotrace.encoders.descriptor_mlp import DescriptorMlp, DescriptorMlpConfig, Ensemble
-from emotrace.features.voice_input import context_samples, sounding_span, voice_input
-from emotrace.inference.recordings import decode
 from emotrace.labels import VOICE_CLASSES
-from emotrace.recipe import SAMPLE_RATE, AudioRecipe
+from emotrace.recipe import AudioRecipe
 from emotrace.timeline import atomic_path
 from emotrace.training.classifier import train
 from emotrace.training.settings import BranchSettings
+from emotrace.training.voice_windows import CLEAN_WINDOWS, DISTURBED_WINDOWS, windows_of
 from emotrace.types import FloatArray
 
-CLEAN_WINDOWS = 2
-DISTURBED_WINDOWS = 4
-"""Windows made of every utterance: as recorded (the first ends with the speech) and disturbed."""
 _SMOOTHING = 0.1
 """Of the targets: acted emotions are not certain."""
 _MIXING = 0.2
 """Both parameters of the beta distribution by which two items of a batch are mixed (mixup, Zhang et al., ICLR 2018)."""
-_EARLIEST_SECONDS = 0.75
-"""A window may end this long after speech has begun: the first answers of a recording come from little sound."""
-_LATEST_SECONDS = 0.5
-"""A window may end this long after speech has ended."""
 
 
 class VoiceBank:
@@ -64,8 +56,9 @@ def voice_bank(utterances: Sequence[Utterance], recipe: AudioRecipe, kept: Path,
             if str(stored["key"]) == key:
                 return VoiceBank(utterances, stored["windows"])
     jobs = [(utterance.path, recipe, (seed, place)) for place, utterance in enumerate(utterances)]
-    with ProcessPoolExecutor() as pool:
-        windows = np.stack(list(pool.map(_windows, jobs, chunksize=16)))
+    # Forked instead, a worker may wait for ever for a lock that a thread of this process held.
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+        windows = np.stack(list(pool.map(windows_of, jobs, chunksize=16)))
     with atomic_path(kept) as temporary, temporary.open("wb") as file:
         np.savez(file, key=np.array(key), windows=windows)
     return VoiceBank(utterances, windows)
@@ -75,30 +68,6 @@ def _key(utterances: Sequence[Utterance], recipe: AudioRecipe, seed: int) -> str
     content = [f"{each.corpus}/{each.path.name}/{each.path.stat().st_size}" for each in utterances]
     described = [recipe.model_dump_json(), str(seed), str((CLEAN_WINDOWS, DISTURBED_WINDOWS)), *content]
     return hashlib.sha256("\n".join(described).encode()).hexdigest()
-
-
-def _windows(job: tuple[Path, AudioRecipe, tuple[int, int]]) -> FloatArray:
-    path, recipe, seed = job
-    rng = np.random.default_rng(seed)
-    samples = decode(path)
-    clean = [_window(samples, recipe, None if place == 0 else rng) for place in range(CLEAN_WINDOWS)]
-    # Voices in the background are the speaker's own, backwards: no other speaker gets into an utterance.
-    disturbed = [_window(disturb(samples, [samples], rng), recipe, rng) for _ in range(DISTURBED_WINDOWS)]
-    return np.stack(clean + disturbed)
-
-
-def _window(samples: FloatArray, recipe: AudioRecipe, rng: np.random.Generator | None) -> FloatArray:
-    """Return the input for a window that ends with the speech, or somewhere in it."""
-    first, last = sounding_span(samples)
-    end = last + SAMPLE_RATE // 10
-    if rng is not None:
-        earliest = min(first + round(_EARLIEST_SECONDS * SAMPLE_RATE), last)
-        end = int(rng.integers(earliest, last + round(_LATEST_SECONDS * SAMPLE_RATE)))
-    context = context_samples(recipe)
-    window = np.zeros(context, dtype=np.float32)
-    part = samples[max(0, end - context) : end]
-    window[context - len(part) :] = part
-    return voice_input(window, recipe)
 
 
 class VoiceSource:
