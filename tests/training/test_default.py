@@ -18,6 +18,7 @@ QUICK = settings.override(
     DefaultSettings(training_recordings=2, validation_recordings=1),
     [
         "face.epochs=1",
+        "face.polish_epochs=1",
         "face.batch_size=8",
         "face.precision=32-true",
         "voice.epochs=1",

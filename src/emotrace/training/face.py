@@ -99,6 +99,7 @@ def train_face(root: Path, settings: BranchSettings, folder: Path, *, resume: bo
     held_out = held_out_source(root, "validation")
     network = train(build(settings), settings, source, held_out, folder, monitor="validation_loss", resume=resume)
     if settings.polish_epochs > 0:
+        # The network stays in evaluation mode, as `train` gave it back: batch statistics frozen, no dropout.
         gentle = settings.model_copy(
             update={"epochs": settings.polish_epochs, "learning_rate": settings.learning_rate * _POLISH_RATE}
         )
