@@ -36,7 +36,7 @@ test: env
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -n 2 $(if $(DATA),--data '$(DATA)')
+	$(BIN)/pytest -n 2 $(if $(DATA),'--data=$(DATA)') tests
 
 bench: env .venv-demo/.installed
 	env -u OMP_NUM_THREADS $(BIN)/python benchmarks/bench.py --runtime .venv-demo
