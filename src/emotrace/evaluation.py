@@ -19,7 +19,7 @@ from emotrace.inference.session import Estimates, Session, Voice
 from emotrace.labels import EMOTIONS, VOICE_CLASSES
 from emotrace.media import open_clip
 from emotrace.recipe import Recipe
-from emotrace.types import FloatArray
+from emotrace.types import FloatArray, IntArray
 
 Figures = dict[str, object]
 Only = Literal["voice", "face"] | None
@@ -180,7 +180,24 @@ def _trace_figures(session: Session, compositions: Sequence[Composition], only: 
         likeliest = np.nan_to_num(estimates.emotions).argmax(axis=1)
         emotion.append(np.where(known, likeliest, EMOTIONS.index("neutral"))[:ticks])
         true_emotion.append(composition.emotion[:ticks])
-    told, wanted = np.concatenate(said), np.concatenate(truth)
+    return dict(trace_scores(truth, said, true_emotion, emotion))
+
+
+def trace_scores(
+    truth: Sequence[FloatArray],
+    said: Sequence[FloatArray],
+    true_emotion: Sequence[IntArray],
+    emotion: Sequence[IntArray],
+) -> dict[str, float]:
+    """Return figures over the ticks of all recordings together.
+
+    Args:
+        truth: per recording [T, 2], arousal and valence.
+        said: likewise.
+        true_emotion: per recording [T], index into `labels.EMOTIONS`.
+        emotion: likewise.
+    """
+    wanted, told = np.concatenate(truth), np.concatenate(said)
     return {
         "ccc_arousal": metrics.ccc(wanted[:, 0], told[:, 0]),
         "ccc_valence": metrics.ccc(wanted[:, 1], told[:, 1]),

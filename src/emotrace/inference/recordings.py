@@ -120,7 +120,7 @@ def _record(composition: Composition, recipe: Recipe, branches: Branches) -> Rec
     for features in extract(composition, recipe, KnownFace(recipe)):
         inputs = fusion_inputs(features, branches)
         offset = sum(map(len, regions))
-        regions.append(branches.see(features.face_crops)[0].astype(np.float16))
+        regions.append(inputs.faces.astype(np.float16))
         parts["audio"].append(inputs.audio)
         parts["index"].append(np.where(features.face_index >= 0, features.face_index + offset, -1))
         parts["heard"].append(inputs.audio_valid)

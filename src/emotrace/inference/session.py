@@ -100,22 +100,30 @@ class FusionInputs:
 
     Attributes:
         audio: [T, A] voice features.
-        regions: [T, K, D] face regions.
+        faces: [F, K, D] regions of each crop.
+        face_index: [T] row of `faces` at each tick; -1 without a face.
         audio_valid: [T].
         video_valid: [T].
     """
 
     audio: FloatArray
-    regions: FloatArray
+    faces: FloatArray
+    face_index: IntArray
     audio_valid: BoolArray
     video_valid: BoolArray
+
+    @property
+    def regions(self) -> FloatArray:
+        """Face regions on the ticks, [T, K, D]."""
+        return _rows(self.faces, self.face_index)
 
 
 def fusion_inputs(features: Features, branches: Branches) -> FusionInputs:
     """Run the branches on a block and lay out what they say on the ticks."""
     return FusionInputs(
         audio=_rows(branches.voice.hear(features.voice_inputs)[0], features.voice_index),
-        regions=_rows(branches.see(features.face_crops)[0], features.face_index),
+        faces=branches.see(features.face_crops)[0],
+        face_index=features.face_index,
         audio_valid=features.voice_valid & (features.voice_index >= 0),
         video_valid=features.face_index >= 0,
     )

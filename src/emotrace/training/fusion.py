@@ -11,6 +11,7 @@ from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Generator, Tensor
 
 from emotrace import metrics
+from emotrace.evaluation import trace_scores
 from emotrace.inference.recordings import Recording
 from emotrace.labels import EMOTIONS
 from emotrace.layers.fusion import FusionOutput
@@ -241,12 +242,5 @@ def score(network: FusionModel, recordings: Sequence[Recording], only: str | Non
         true_emotion.append(batch.emotion[0].numpy())
         weight.append(output.audio_weight[0].numpy())
         ideal.append((1 + batch.speech_energy[0].numpy() - batch.video_valid[0].numpy()) / 2)
-    told, wanted = np.concatenate(said), np.concatenate(truth)
-    return {
-        "ccc_arousal": metrics.ccc(wanted[:, 0], told[:, 0]),
-        "ccc_valence": metrics.ccc(wanted[:, 1], told[:, 1]),
-        "unweighted_average_recall": metrics.unweighted_average_recall(
-            np.concatenate(true_emotion), np.concatenate(emotion)
-        ),
-        "audio_weight_correlation": metrics.pearson(np.concatenate(ideal), np.concatenate(weight)),
-    }
+    correlation = metrics.pearson(np.concatenate(ideal), np.concatenate(weight))
+    return trace_scores(truth, said, true_emotion, emotion) | {"audio_weight_correlation": correlation}
