@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -95,7 +96,10 @@ class Listener:
 def record(material: Material, listener: Listener, conditions: Conditions, *, count: int, seed: int) -> list[Recording]:
     """Compose recordings and run the branches over them, on all cores; the same seed gives the same recordings."""
     jobs = [(seed, number) for number in range(count)]
-    with ProcessPoolExecutor(initializer=_prepare, initargs=(material, listener, conditions)) as pool:
+    # Spawned, not forked: a forked worker could wait for ever for a lock that a thread of the parent holds.
+    with ProcessPoolExecutor(
+        mp_context=get_context("spawn"), initializer=_prepare, initargs=(material, listener, conditions)
+    ) as pool:
         return list(pool.map(_compose_and_record, jobs, chunksize=4))
 
 
