@@ -22,7 +22,7 @@ def described(window: FloatArray) -> dict[str, float]:
 
 
 def test_every_statistic_has_a_name_of_its_own() -> None:
-    assert len(set(statistic_names())) == len(statistic_names()) == 203
+    assert len(set(statistic_names())) == len(statistic_names()) == 331
 
 
 @pytest.mark.parametrize("seconds", [0.05, 0.1, 3.0])
@@ -30,7 +30,7 @@ def test_every_statistic_has_a_name_of_its_own() -> None:
 def test_silence_noise_and_short_windows_give_no_nan(seconds: float, level: float) -> None:
     noise = np.random.default_rng(0).standard_normal(round(seconds * SAMPLE_RATE)) * level
     found = voice_statistics(noise.astype(np.float32))
-    assert found.shape == (203,)
+    assert found.shape == (331,)
     assert found.dtype == np.float32
     assert np.isfinite(found).all()
 
@@ -75,7 +75,7 @@ def test_the_bands_are_those_of_the_spectrogram() -> None:
             assert found[f"log_mel_{band}_{statistic}"] == pytest.approx(value, rel=1e-4)
 
 
-def test_the_last_statistic_is_the_length() -> None:
+def test_one_statistic_is_the_length() -> None:
     assert described(np.zeros(SAMPLE_RATE // 2, dtype=np.float32))["seconds"] == 0.5
 
 

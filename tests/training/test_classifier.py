@@ -185,6 +185,13 @@ def test_validation_batches_are_all_items_in_order() -> None:
     assert torch.equal(torch.cat([targets for _, targets in parts]), items.targets)
 
 
+@pytest.mark.parametrize(("count", "sizes"), [(8, [4, 4]), (9, [4, 4]), (10, [4, 4, 2]), (1, [1])])
+def test_no_training_batch_is_a_single_item_unless_there_is_no_other(count: int, sizes: list[int]) -> None:
+    batches = Batches(points(count), 4, seed=0, training=True)
+    assert [len(inputs) for inputs, _ in batches] == sizes
+    assert len(batches) == len(sizes)
+
+
 def test_items_are_drawn_by_their_weight() -> None:
     items = points(30)
     items.draw_weight = torch.where(items.targets[:, 0] == 1, 4.0, 1.0)  # a third with four times the weight

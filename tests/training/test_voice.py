@@ -19,7 +19,7 @@ from emotrace.training.voice import (
     train_voice,
     voice_bank,
 )
-from emotrace.training.voice_windows import CLEAN_WINDOWS, DISTURBED_WINDOWS, window_input
+from emotrace.training.voice_windows import CLEAN_WINDOWS, DISTURBED_WINDOWS, SPEED_WINDOWS, window_input
 from emotrace.types import FloatArray
 from tests.corpora.trees import write_sound
 
@@ -40,12 +40,13 @@ def test_a_bank_repeats_for_its_seed_and_differs_for_another(utterances: list[Ut
     first, again, other = (
         voice_bank(utterances, RECIPE, tmp_path / f"{place}.npz", seed=seed) for place, seed in enumerate((0, 0, 1))
     )
-    assert first.windows.shape[:2] == (3, CLEAN_WINDOWS + DISTURBED_WINDOWS)
+    count = CLEAN_WINDOWS + SPEED_WINDOWS + DISTURBED_WINDOWS
+    assert first.windows.shape[:2] == (3, count)
     assert np.isfinite(first.windows).all()
     np.testing.assert_array_equal(first.windows, again.windows)
     # The first window ends with the speech, nothing about it is drawn.
     np.testing.assert_array_equal(first.windows[:, 0], other.windows[:, 0])
-    for place in range(1, CLEAN_WINDOWS + DISTURBED_WINDOWS):
+    for place in range(1, count):
         assert not np.array_equal(first.windows[:, place], other.windows[:, place])
     for own in first.windows:
         assert len(np.unique(own, axis=0)) == len(own)  # all windows of an utterance differ
@@ -132,12 +133,12 @@ def test_targets_are_smoothed_for_training_only() -> None:
     assert hard[9].tolist() == [float(place == fear) for place in range(9)]
 
 
-def test_corpora_are_drawn_by_the_root_of_their_size_and_the_prior_says_so() -> None:
-    one = source(training=True)
-    assert float(one.draw_weight[:9].sum() / one.draw_weight[9:].sum()) == pytest.approx(3)  # 9 utterances and 1
+def test_speakers_are_drawn_equally_often_and_the_prior_says_so() -> None:
+    one = source(training=True)  # one speaker of nine utterances, one of one
+    assert float(one.draw_weight[:9].sum()) == pytest.approx(float(one.draw_weight[9:].sum()))
     prior = one.prior()
     assert sum(prior) == pytest.approx(1)
-    assert prior[VOICE_CLASSES.index("fear")] == pytest.approx(0.9 * (3 / 9 + 1) / 4 + 0.1 / 9, rel=1e-5)
+    assert prior[VOICE_CLASSES.index("fear")] == pytest.approx(0.9 * (1 / 9 + 1) / 2 + 0.1 / 9, rel=1e-5)
 
 
 def test_a_bank_gives_the_chosen_utterances_with_their_windows() -> None:

@@ -14,7 +14,7 @@ class Utterance:
     Attributes:
         path: the audio file.
         label: one of `labels.VOICE_CLASSES`.
-        speaker: unique within the corpus.
+        speaker: unique over all corpora.
         corpus: the corpus's short name.
         split: "train", "validation" or "test"; no speaker stands in two.
     """

@@ -22,7 +22,7 @@ def disturb(samples: FloatArray, babble: list[FloatArray], rng: Rng) -> FloatArr
         babble: utterances that are mixed in, played backwards, as voices in the background.
         rng: decides everything that is drawn.
     """
-    out = _change_speed(samples, rng)
+    out = change_speed(samples, rng)
     if rng.random() < 0.35:
         out = _reverberate(out, rng)
     out = _colour(out, rng)
@@ -35,9 +35,9 @@ def disturb(samples: FloatArray, babble: list[FloatArray], rng: Rng) -> FloatArr
     return np.asarray(np.clip(out * (level / peak) * rng.uniform(1, 2), -1, 1), dtype=np.float32)
 
 
-def _change_speed(samples: FloatArray, rng: Rng) -> FloatArray:
-    """Play 0.85 to 1.18 times as fast, pitch and formants moving along: other speakers, other tempo."""
-    factor = float(np.exp(rng.uniform(np.log(0.85), np.log(1.18))))
+def change_speed(samples: FloatArray, rng: Rng) -> FloatArray:
+    """Play 0.8 to 1.25 times as fast, pitch and formants moving along: other speakers, other tempo."""
+    factor = float(np.exp(rng.uniform(np.log(0.8), np.log(1.25))))
     return np.asarray(soxr.resample(samples, SAMPLE_RATE * factor, SAMPLE_RATE, quality="MQ"), dtype=np.float32)
 
 

@@ -217,8 +217,9 @@ def beat(frames: FloatArray) -> tuple[float, float]:
     shortest, longest = frame_rate // 10, min(3 * frame_rate // 2, len(level) // 2)
     if power < 1e-12 or longest < shortest:
         return 0.0, 0.0
-    lags = range(shortest - 1, longest + 2)
-    correlation = np.array([np.mean(level[lag:] * level[: len(level) - lag]) for lag in lags]) / power
+    lags = np.arange(shortest - 1, longest + 2)
+    sums = np.correlate(level, level, mode="full")[len(level) - 1 :]
+    correlation = sums[lags] / (len(level) - lags) / power
     before, here, after = correlation[:-2], correlation[1:-1], correlation[2:]
     is_peak = (here > before) & (here >= after) & (here > 0)
     if not is_peak.any():

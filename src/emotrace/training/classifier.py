@@ -44,7 +44,13 @@ class Batches:
         self.epoch = 0
 
     def __len__(self) -> int:
-        return math.ceil(len(self.source.targets) / self.batch_size)
+        count = len(self.source.targets)
+        return math.ceil(count / self.batch_size) - int(self._leaves_one())
+
+    def _leaves_one(self) -> bool:
+        """Tell whether the last training batch would be a single item, of which there are no batch statistics."""
+        count = len(self.source.targets)
+        return self.training and count > self.batch_size and count % self.batch_size == 1
 
     def set_epoch(self, epoch: int) -> None:
         """Draw the order and the disturbances of this epoch from now on."""
@@ -58,7 +64,7 @@ class Batches:
             return
         weights = self.source.draw_weight.double()
         order = torch.multinomial(weights, count, replacement=True, generator=seeded(self.seed, self.epoch))
-        for number, chosen in enumerate(torch.split(order, self.batch_size)):
+        for number, chosen in enumerate(torch.split(order, self.batch_size)[: len(self)]):
             generator = seeded(self.seed, self.epoch, number)
             yield self.source.draw(chosen, generator), self.source.targets[chosen]
 

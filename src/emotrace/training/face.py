@@ -89,7 +89,9 @@ def build(settings: BranchSettings) -> nn.Module:
     if settings.network == "face-cnn":
         return FaceCnn(FaceCnnConfig())
     if settings.network == "improved-alexnet":
-        return ImprovedAlexNet(ImprovedAlexNetConfig(in_channels=1, region_pooling=1, fc_grid=6, fc_dim=512))
+        # With its kernel shared over the channels, the first fully connected layer would see one 6x6 map of their sum.
+        config = ImprovedAlexNetConfig(in_channels=1, region_pooling=1, fc_mode="conv", fc_grid=6, fc_dim=512)
+        return ImprovedAlexNet(config)
     raise SettingsError(f"network = {settings.network!r}: a face branch is face-cnn or improved-alexnet.")
 
 

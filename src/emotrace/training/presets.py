@@ -21,11 +21,11 @@ class DefaultSettings(Settings):
     voice: BranchSettings = BranchSettings(
         network="descriptor-mlp",
         members=3,
-        epochs=160,
+        epochs=100,
         batch_size=128,
         learning_rate=3e-3,
         weight_decay=0.01,
-        patience=160,
+        patience=100,
         average_decay=0.99,
         precision="32-true",
     )

@@ -1,6 +1,7 @@
 """RAVDESS and nEMO -> a trained voice branch (stage one of the paper, on windows of single utterances)."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -12,12 +13,13 @@ from torch import Generator, Tensor, nn
 
 from emotrace.corpora.base import Utterance
 from emotrace.encoders.descriptor_mlp import DescriptorMlp, DescriptorMlpConfig, Ensemble
+from emotrace.features.voice_input import input_shape
 from emotrace.labels import VOICE_CLASSES
 from emotrace.recipe import AudioRecipe
 from emotrace.timeline import atomic_path
 from emotrace.training.classifier import train
 from emotrace.training.settings import BranchSettings
-from emotrace.training.voice_windows import CLEAN_WINDOWS, DISTURBED_WINDOWS, windows_of
+from emotrace.training.voice_windows import CLEAN_WINDOWS, DISTURBED_WINDOWS, SPEED_WINDOWS, windows_of
 from emotrace.types import FloatArray
 
 _SMOOTHING = 0.1
@@ -66,7 +68,8 @@ def voice_bank(utterances: Sequence[Utterance], recipe: AudioRecipe, kept: Path,
 
 def _key(utterances: Sequence[Utterance], recipe: AudioRecipe, seed: int) -> str:
     content = [f"{each.corpus}/{each.path.name}/{each.path.stat().st_size}" for each in utterances]
-    described = [recipe.model_dump_json(), str(seed), str((CLEAN_WINDOWS, DISTURBED_WINDOWS)), *content]
+    made = (seed, CLEAN_WINDOWS, SPEED_WINDOWS, DISTURBED_WINDOWS, *input_shape(recipe))
+    described = [recipe.model_dump_json(), str(made), *content]
     return hashlib.sha256("\n".join(described).encode()).hexdigest()
 
 
@@ -99,10 +102,9 @@ class VoiceSource:
 
 
 def _balance(utterances: Sequence[Utterance]) -> Tensor:
-    """Return weights with which a corpus is drawn in proportion to the square root of its size."""
-    corpora = [utterance.corpus for utterance in utterances]
-    counts = {corpus: corpora.count(corpus) for corpus in set(corpora)}
-    return torch.tensor([counts[corpus] ** -0.5 for corpus in corpora])
+    """Return weights with which every speaker is drawn equally often: voices differ more than utterances do."""
+    counts = Counter(utterance.speaker for utterance in utterances)
+    return torch.tensor([1 / counts[utterance.speaker] for utterance in utterances])
 
 
 def train_voice(
@@ -112,19 +114,29 @@ def train_voice(
     members = []
     for number in range(settings.members):
         chosen = settings.model_copy(update={"seed": settings.seed + number})
-        torch.manual_seed(chosen.seed)
-        network = DescriptorMlp(DescriptorMlpConfig(num_descriptors=training.windows.shape[2]))
-        network.fit_normaliser(training.windows.flatten(0, 1))
-        place = folder / f"member-{number}"
-        trained = train(
-            network,
-            chosen,
-            training,
-            validation,
-            place,
-            monitor="validation_recall",
-            resume=resume,
-            mixing=_MIXING,
-        )
-        members.append(trained)
+        network = build(training, chosen)
+        members.append(train_member(network, training, validation, chosen, folder / f"member-{number}", resume=resume))
     return Ensemble(members).eval()
+
+
+def build(training: VoiceSource, settings: BranchSettings) -> nn.Module:
+    """Return an untrained network, its weights drawn by the seed, its z-scores fitted on the training windows."""
+    torch.manual_seed(settings.seed)
+    network = DescriptorMlp(DescriptorMlpConfig(num_descriptors=training.windows.shape[2]))
+    network.fit_normaliser(training.windows.flatten(0, 1))
+    return network
+
+
+def train_member(
+    network: nn.Module,
+    training: VoiceSource,
+    validation: VoiceSource,
+    settings: BranchSettings,
+    folder: Path,
+    *,
+    resume: bool,
+) -> nn.Module:
+    """Train one network and return it with the weights of its best validation epoch."""
+    return train(
+        network, settings, training, validation, folder, monitor="validation_recall", resume=resume, mixing=_MIXING
+    )
