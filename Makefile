@@ -6,13 +6,16 @@ OUTPUT ?= runs/default
 # On a small machine threads of two test workers would only fight each other.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help env demo test bench train-default clean
+CHROMIUM ?= chromium
+.PHONY: help env demo test bench results picture train-default clean
 
 help:
 	@echo "make demo                     a generated clip, its trace and the report (runtime alone, no torch)"
 	@echo "make env                      .venv with the lab and the tests, at the versions of constraints.txt"
 	@echo "make test [DATA=DIR]          style, types, imports and tests; DATA adds the tests on real recordings"
 	@echo "make bench                    speed, memory and size, as a table"
+	@echo "make results DATA=DIR         every figure of docs/results.md, measured again (hours)"
+	@echo "make picture                  the README's picture of a report (needs Chromium)"
 	@echo "make train-default DATA=DIR   train the default bundle again from the corpora"
 
 env: .venv/.installed
@@ -40,6 +43,14 @@ test: env
 
 bench: env .venv-demo/.installed
 	env -u OMP_NUM_THREADS $(BIN)/python benchmarks/bench.py --runtime .venv-demo
+
+results: env
+	@test -n '$(DATA)' || { echo 'make results needs DATA=DIR, the folder with ferplus, ravdess, nemo and emogator'; exit 2; }
+	$(BIN)/python benchmarks/results.py --data '$(DATA)' --runs runs/results
+
+picture: demo
+	$(CHROMIUM) --headless --no-sandbox --hide-scrollbars --window-size=1400,1330 --virtual-time-budget=5000 \
+		--screenshot=docs/images/report.png 'file://$(CURDIR)/emotrace-demo/demo.html'
 
 train-default: env
 	@test -n '$(DATA)' || { echo 'make train-default needs DATA=DIR, the folder with ferplus, ravdess and nemo'; exit 2; }

@@ -39,6 +39,6 @@ class DefaultSettings(Settings):
         average_decay=0.9,
         precision="32-true",
     )
-    voice_parts: int = Field(2, ge=2, description="parts of the training speakers for cross-fitted voice features")
+    voice_parts: int = Field(4, ge=2, description="parts of the training speakers for cross-fitted voice features")
     training_recordings: int = Field(300, gt=0)
     validation_recordings: int = Field(60, gt=0)

@@ -1,0 +1,100 @@
+"""The corpora and the shipped bundle -> docs/results.md: `make results DATA=DIR` measures every figure on that page.
+
+Figures are kept in the output folder and not measured again for the same bundle; the experiments take hours and resume.
+The words of the page are in `results.md.j2`.
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from emotrace.bundle import load_bundle
+from emotrace.evaluation import CONDITIONS, Only, evaluate
+from emotrace.training import experiments
+
+Figures = Mapping[str, Any]
+EVALUATIONS: Mapping[str, tuple[str, str, Only]] = {
+    "ferplus": ("ferplus", "ferplus", "face"),
+    "ravdess": ("ravdess", "ravdess", "voice"),
+    "nemo": ("nemo", "nemo", "voice"),
+    "fused": ("composed", "", None),
+    "voice only": ("composed", "", "voice"),
+    "face only": ("composed", "", "face"),
+}
+"""Name -> corpus, folder under the data, and the modality that is used alone."""
+
+
+def main() -> None:
+    """Measure what is not measured yet and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder with ferplus, ravdess, nemo and emogator")
+    parser.add_argument("--runs", type=Path, required=True, help="checkpoints and measured figures")
+    parser.add_argument("--output", type=Path, default=Path("docs/results.md"))
+    options = parser.parse_args()
+    evaluations = {name: evaluated(name, options.data, options.runs) for name in EVALUATIONS}
+    tried = {name: experiment(name, options.data, options.runs / name) for name in experiments.EXPERIMENTS}
+    options.output.write_text(page(evaluations, tried), encoding="utf-8")
+
+
+def evaluated(name: str, data: Path, runs: Path) -> Figures:
+    """Return what `emotrace evaluate default` prints for the test split."""
+    corpus, folder, only = EVALUATIONS[name]
+    bundle = load_bundle("default")
+    place = runs / bundle.digest / f"{name.replace(' ', '-')}.json"
+    return kept(place, lambda: evaluate(bundle, corpus, data / folder, "test", only=only))
+
+
+def experiment(name: str, data: Path, output: Path) -> Figures:
+    """Return what `emotrace experiment` writes."""
+    return kept(output / "results.json", lambda: experiments.run(name, data, output))
+
+
+def kept(path: Path, measure: Callable[[], Figures]) -> Figures:
+    """Return the figures in a file, measured and written first if there is none."""
+    if not path.is_file():
+        figures = measure()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    stored: Figures = json.loads(path.read_text(encoding="utf-8"))
+    return stored
+
+
+def page(evaluations: Mapping[str, Figures], tried: Mapping[str, Figures]) -> str:
+    """Return the page, Markdown."""
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True)
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"figure": figure, "spread": spread}
+    return environment.get_template("results.md.j2").render(
+        evaluations=evaluations,
+        tried=tried,
+        conditions=list(CONDITIONS),
+        commit=commit.stdout.strip(),
+        machine=f"{len(os.sched_getaffinity(0))} cores of an {platform.machine()} machine",
+    )
+
+
+def figure(value: float) -> str:
+    """Return a figure with three digits; one that is missing raises."""
+    return f"{float(value):.3f}"
+
+
+def spread(runs: Figures, name: str) -> str:
+    """Return mean +- standard deviation of a figure over several runs."""
+    return f"{runs['mean'][name]:.3f} +- {runs['standard_deviation'][name]:.3f}"
+
+
+if __name__ == "__main__":
+    main()
