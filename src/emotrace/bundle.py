@@ -51,12 +51,15 @@ class Manifest(_Part):
         model: the fusion system's key.
         licence: of the weights, SPDX where there is an identifier.
         recipe: how media becomes features.
+        recipe_digest: of the recipe, with the version of the feature code that the networks were trained on.
         emotions: order of the fusion's and the face branch's logits.
         voice_classes: order of the voice branch's logits.
         hidden_dim: width of the fusion's carried state.
         face_prior: how often each emotion stands in the face branch's corpus; the graph's logits are without it.
         voice_prior: how often each class stood in the voice branch's training draws; the graph's logits are without it.
         temperature: "face" and "voice": by which the graph divides the branch's logits, fitted on validation data.
+        metrics: figures on validation data, at the time of training.
+        versions: of the packages that trained and exported it.
         settings: of the training run that made it.
         files: every other file of the bundle.
     """
@@ -67,12 +70,15 @@ class Manifest(_Part):
     model: str
     licence: str
     recipe: Recipe
+    recipe_digest: str
     emotions: tuple[str, ...]
     voice_classes: tuple[str, ...]
     hidden_dim: int = Field(gt=0, le=8192)
     face_prior: tuple[_Share, ...]
     voice_prior: tuple[_Share, ...]
     temperature: dict[Literal["face", "voice"], Annotated[float, Field(gt=0, allow_inf_nan=False)]]
+    metrics: dict[str, Annotated[float, Field(allow_inf_nan=False)]]
+    versions: dict[str, str]
     settings: dict[str, Any]
     files: dict[str, FileRecord]
 
@@ -177,6 +183,11 @@ def _check(manifest: Manifest, path: Path) -> None:
     for name in manifest.files:
         if not _PLAIN_NAME.fullmatch(name):
             raise BundleError(f"{path} lists the file {name!r}: only plain names inside the bundle are allowed.")
+    if manifest.recipe_digest != manifest.recipe.digest():
+        raise BundleError(
+            f"{path} was trained on features {manifest.recipe_digest}, this version makes {manifest.recipe.digest()}: "
+            f"use emotrace {manifest.emotrace_version} or train the bundle again."
+        )
     # The columns of a timeline are fixed: other classes, or another order, would stand under wrong names.
     for key, found, expected in (
         ("emotions", manifest.emotions, EMOTIONS),

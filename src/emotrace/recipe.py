@@ -6,6 +6,8 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+FEATURES_VERSION = 2
+"""Raised whenever the code makes other features for the same recipe; the digest covers it."""
 SAMPLE_RATE = 16_000
 """Hz; the paper's section 4.1 resamples everything to 16 kHz, 16 bit."""
 
@@ -63,4 +65,4 @@ class Recipe(_Part):
     def digest(self) -> str:
         """Return 16 hex digits that differ whenever the features may differ."""
         canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+        return hashlib.sha256(f"{FEATURES_VERSION} {canonical}".encode()).hexdigest()[:16]

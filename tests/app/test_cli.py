@@ -12,6 +12,7 @@ from typer.testing import CliRunner, Result
 from emotrace.app.cli import app
 from emotrace.timeline import COLUMNS, Timeline
 from tests.app import tiny_bundle
+from tests.corpora.trees import write_sound
 from tests.media_factory import talking_clip
 
 COMMANDS = ("analyze", "demo", "models", "systems", "corpora", "train", "evaluate", "bench", "doctor")
@@ -66,6 +67,30 @@ def test_json_holds_results_and_failures_in_one_document(clip: Path, tiny: Path,
     assert document["results"][0]["files"] == {"csv": str(tmp_path / "talk.csv")}
     assert document["results"][0]["summary"]["duration_seconds"] == pytest.approx(1.0, abs=0.1)
     assert [each["input"] for each in document["failed"]] == [str(empty)]
+
+
+def test_a_result_that_cannot_be_written_takes_no_other_with_it(clip: Path, tiny: Path, tmp_path: Path) -> None:
+    (tmp_path / "talk.json").mkdir()
+    result = run("analyze", clip, "--bundle", tiny, "--output", tmp_path)
+    assert result.exit_code == 1
+    assert result.stdout.split() == [str(tmp_path / f"talk.{kind}") for kind in ("csv", "html")]
+    assert all((tmp_path / f"talk.{kind}").is_file() for kind in ("csv", "html"))
+    assert result.stderr.startswith(f"{clip}: json: ")
+    assert len(result.stderr.splitlines()) == 1
+    document = json.loads(run("analyze", clip, "--bundle", tiny, "--output", tmp_path, "--json").stdout)
+    assert list(document["results"][0]["files"]) == ["csv", "html"]
+    assert document["failed"][0]["reason"].startswith("json: ")
+
+
+def test_annotate_draws_on_pictures_and_lets_sound_alone_be(clip: Path, tiny: Path, tmp_path: Path) -> None:
+    sound = write_sound(tmp_path / "voice.wav", 1.0, 0)
+    options = ("--bundle", tiny, "--output", tmp_path / "out", "--annotate", "--format", "csv")
+    result = run("analyze", clip, sound, *options)
+    assert result.exit_code == 0
+    assert [Path(line).name for line in result.stdout.split()] == ["talk.csv", "talk.annotated.mp4", "voice.csv"]
+    assert result.stderr.splitlines() == [f"{sound}: sound alone: there are no pictures to draw the trace on"]
+    skipped = json.loads(run("analyze", clip, sound, *options, "--skip-existing", "--json").stdout)["skipped"]
+    assert skipped == [str(clip), str(sound)]
 
 
 def test_existing_results_are_left_alone_on_request(clip: Path, tiny: Path, tmp_path: Path) -> None:

@@ -11,12 +11,12 @@ from torch import Tensor
 
 from emotrace.training.classifier import Batches, soft_cross_entropy, train
 from emotrace.training.run import seeded
-from emotrace.training.settings import BranchSettings
+from emotrace.training.settings import FaceSettings
 from tests.training.toys import Net, Points, PowerCutError, points
 
 EPOCHS = 4
 BATCHES_PER_EPOCH = 3
-SETTINGS = BranchSettings(
+SETTINGS = FaceSettings(
     network="descriptor-mlp",
     epochs=EPOCHS,
     batch_size=8,
@@ -30,7 +30,7 @@ SETTINGS = BranchSettings(
 
 def weights(
     folder: Path,
-    settings: BranchSettings = SETTINGS,
+    settings: FaceSettings = SETTINGS,
     training: Points | None = None,
     *,
     monitor: str = "validation_loss",

@@ -19,12 +19,15 @@ def card() -> str:
         "model": "concatenation",
         "licence": "CC-BY-NC-SA-4.0",
         "recipe": Recipe(),
+        "recipe_digest": Recipe().digest(),
         "emotions": EMOTIONS,
         "voice_classes": VOICE_CLASSES,
         "hidden_dim": 4,
         "face_prior": (1 / 8,) * 8,
         "voice_prior": (1 / 9,) * 9,
         "temperature": {"face": 1.0, "voice": 1.0},
+        "metrics": {"face_accuracy": 0.54321, "fused_ccc_valence": 0.65432},
+        "versions": {},
         "settings": {},
         "files": {},
     }
@@ -51,6 +54,11 @@ def test_it_says_that_arousal_and_valence_are_a_proxy_and_lists_the_coordinates(
 def test_it_names_use_and_limits(card: str) -> None:
     for told in ("## Intended use", "## Not intended", "## Limits", "acted", "Article 5", "Contempt was never heard"):
         assert told in card
+
+
+def test_it_gives_the_figures_of_the_manifest(card: str) -> None:
+    assert "| face accuracy | 0.543 |" in card
+    assert "| fused ccc valence | 0.654 |" in card
 
 
 def test_nothing_is_left_to_fill_in(card: str) -> None:

@@ -12,7 +12,7 @@ from emotrace.corpora.base import Utterance
 from emotrace.encoders.descriptor_mlp import DescriptorMlp, Ensemble
 from emotrace.labels import VOICE_CLASSES
 from emotrace.recipe import SAMPLE_RATE, AudioRecipe
-from emotrace.training.settings import BranchSettings
+from emotrace.training.settings import VoiceSettings
 from emotrace.training.voice import (
     VoiceBank,
     VoiceSource,
@@ -149,7 +149,7 @@ def test_a_bank_gives_the_chosen_utterances_with_their_windows() -> None:
 
 
 def test_members_are_trained_from_consecutive_seeds_and_normalised_by_the_training_windows(tmp_path: Path) -> None:
-    settings = BranchSettings(
+    settings = VoiceSettings(
         network="descriptor-mlp",
         members=2,
         epochs=1,

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from emotrace.app.console import reason
 from emotrace.app.inputs import ANNOTATED_SUFFIX, Job
-from emotrace.errors import SettingsError
+from emotrace.errors import EmotraceError, SettingsError
+from emotrace.timeline_schema import NO_VIDEO_TRACK
 
 if TYPE_CHECKING:
     from emotrace.bundle import Bundle
@@ -45,11 +46,11 @@ class Outcome:
 
     Attributes:
         source: the input.
-        files: results by format; "annotated" is the video.
+        files: results by format that were written; "annotated" is the video.
         summary: `Timeline.summary()`, empty where the job was skipped or failed.
         problems: what was damaged in the input and skipped.
         skipped: whether the results were there already.
-        failure: why there is no result, in one line; None where all went well.
+        failure: why there is no result, or not every one, in one line; None where all went well.
     """
 
     source: Path
@@ -77,15 +78,32 @@ def run(jobs: Sequence[Job], wishes: Wishes, start: Callable[[str], Progress]) -
     """Yield the outcome of each job as it ends; `start` is called with a job's name and gives its progress."""
     for job in jobs:
         files = _files(job, wishes)
-        if wishes.skip_existing and all(path.is_file() for path in files.values()):
+        if wishes.skip_existing and _all_there(job, files):
             yield Outcome(job.source, files, skipped=True)
             continue
         try:
-            yield _analyzed(job, files, wishes, start(job.source.name))
+            timeline = _analyzed(job, wishes, start(job.source.name))
         except Exception as error:
             if wishes.debug:
                 raise
             yield Outcome(job.source, failure=reason(error))
+        else:
+            yield _written(timeline, job, files, wishes)
+
+
+def _all_there(job: Job, files: dict[str, Path]) -> bool:
+    missing = [name for name, path in files.items() if not path.is_file()]
+    return not missing or (missing == ["annotated"] and not _has_pictures(job.source))
+
+
+def _has_pictures(source: Path) -> bool:
+    from emotrace.media import open_clip
+
+    try:
+        with open_clip(source) as clip:
+            return clip.info.has_video
+    except EmotraceError:
+        return True  # the analysis will say what is wrong with it
 
 
 def _files(job: Job, wishes: Wishes) -> dict[str, Path]:
@@ -93,14 +111,30 @@ def _files(job: Job, wishes: Wishes) -> dict[str, Path]:
     return files | ({"annotated": job.result(ANNOTATED_SUFFIX)} if wishes.annotate else {})
 
 
-def _analyzed(job: Job, files: dict[str, Path], wishes: Wishes, progress: Progress) -> Outcome:
+def _analyzed(job: Job, wishes: Wishes, progress: Progress) -> "Timeline":
     from emotrace.inference.offline import analyze
 
-    timeline = analyze(job.source, bundle=wishes.bundle, only=wishes.only, detector=wishes.detector, progress=progress)
+    return analyze(job.source, bundle=wishes.bundle, only=wishes.only, detector=wishes.detector, progress=progress)
+
+
+def _written(timeline: "Timeline", job: Job, files: dict[str, Path], wishes: Wishes) -> Outcome:
+    """Write every result by itself: where one cannot be written, the others are there and are told."""
+    written: dict[str, Path] = {}
+    failures: list[str] = []
+    problems = timeline.metadata.problems
+    if "annotated" in files and any(gap.kind == NO_VIDEO_TRACK for gap in timeline.metadata.gaps):
+        files = {name: path for name, path in files.items() if name != "annotated"}
+        problems = (*problems, "sound alone: there are no pictures to draw the trace on")
     for name, path in files.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write(timeline, name, path, job.source)
-    return Outcome(job.source, files, dict(timeline.summary()), timeline.metadata.problems)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write(timeline, name, path, job.source)
+            written[name] = path
+        except Exception as error:
+            if wishes.debug:
+                raise
+            failures.append(f"{name}: {reason(error)}")
+    return Outcome(job.source, written, dict(timeline.summary()), problems, failure="; ".join(failures) or None)
 
 
 def write(timeline: "Timeline", kind: str, path: Path, source: Path) -> None:
@@ -134,7 +168,7 @@ def document(outcomes: Sequence[Outcome]) -> dict[str, Any]:
                 "problems": list(outcome.problems),
             }
             for outcome in outcomes
-            if not outcome.failure and not outcome.skipped
+            if outcome.files and not outcome.skipped
         ],
         "skipped": [str(outcome.source) for outcome in outcomes if outcome.skipped],
         "failed": [

@@ -28,7 +28,7 @@ from emotrace.types import Features
 
 MAX_BYTES = 2 << 30
 """Of the features of one clip, which are in memory at once: about three hours of the default recipe."""
-_VERSION = 2
+_VERSION = 1
 """Raised whenever `extract` makes other numbers of the same recipe: older files no longer fit then."""
 _ORIGIN = "origin"
 _DTYPES: Mapping[str, str] = MappingProxyType(

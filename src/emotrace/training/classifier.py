@@ -15,7 +15,7 @@ from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Generator, Tensor, nn
 
 from emotrace.training.run import fit, optimiser, seeded, tell_epoch
-from emotrace.training.settings import BranchSettings
+from emotrace.training.settings import RunSettings
 
 
 class Source(Protocol):
@@ -72,7 +72,7 @@ class Batches:
 class Classifier(lightning.LightningModule):
     """Trains a network whose forward gives (embedding, logits [B, E]) with cross-entropy to soft targets."""
 
-    def __init__(self, network: nn.Module, settings: BranchSettings, mixing: float) -> None:
+    def __init__(self, network: nn.Module, settings: RunSettings, mixing: float) -> None:
         super().__init__()
         self.network = network
         self.mixing = mixing
@@ -135,7 +135,7 @@ def soft_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
 
 def train(
     network: nn.Module,
-    settings: BranchSettings,
+    settings: RunSettings,
     training: Source,
     validation: Source,
     folder: Path,

@@ -4,12 +4,14 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
-from torch import nn
+from torch import Tensor, nn
 
 import emotrace
+from emotrace import metrics
 from emotrace.bundle import Bundle, Manifest, save_bundle
 from emotrace.corpora.base import Utterance
 from emotrace.corpora.composed import Conditions, Material
@@ -20,10 +22,10 @@ from emotrace.recipe import Recipe
 from emotrace.training.calibration import fit_temperature, held_out_logits
 from emotrace.training.export import CalibratedFace, CalibratedVoice, export_face, export_fusion, export_voice
 from emotrace.training.face import held_out_source, train_face, training_source
-from emotrace.training.fusion import HIDDEN_DIM, train_fusion
+from emotrace.training.fusion import HIDDEN_DIM, score, train_fusion
 from emotrace.training.model_card import model_card
 from emotrace.training.presets import DefaultSettings
-from emotrace.training.settings import BranchSettings
+from emotrace.training.settings import FaceSettings, VoiceSettings
 from emotrace.training.voice import VoiceBank, train_voice, voice_bank
 
 RECIPE = Recipe()
@@ -40,11 +42,13 @@ class Branch:
         graph: ONNX.
         temperature: that is in the graph.
         prior: that was taken out.
+        metrics: figures on the validation items.
     """
 
     graph: bytes
     temperature: float
     prior: list[float]
+    metrics: dict[str, float]
 
 
 def train_default(data: Path, output: Path, settings: DefaultSettings, *, resume: bool = False) -> Bundle:
@@ -100,12 +104,19 @@ def fuse(prepared: Prepared, output: Path, settings: DefaultSettings, *, resume:
         model=settings.fusion.system,
         licence=LICENCE,
         recipe=RECIPE,
+        recipe_digest=RECIPE.digest(),
         emotions=EMOTIONS,
         voice_classes=VOICE_CLASSES,
         hidden_dim=HIDDEN_DIM,
         face_prior=tuple(prepared.natural_prior),
         voice_prior=tuple(voice.prior),
         temperature={"face": face.temperature, "voice": voice.temperature},
+        metrics={
+            **{f"face_{name}": value for name, value in face.metrics.items()},
+            **{f"voice_{name}": value for name, value in voice.metrics.items()},
+            **{f"fused_{name}": value for name, value in score(fusion, prepared.validation, None).items()},
+        },
+        versions={name: metadata.version(name) for name in ("torch", "onnx", "pytorch-lightning")},
         settings=json.loads(settings.model_dump_json()),
         files={},
     )
@@ -118,13 +129,22 @@ def natural_prior(data: Path) -> list[float]:
     return [float(value) for value in share / share.sum()]
 
 
-def face_branch(data: Path, settings: BranchSettings, folder: Path, *, resume: bool) -> Branch:
+def face_branch(data: Path, settings: FaceSettings, folder: Path, *, resume: bool) -> Branch:
     """Train and export the face branch."""
     network, prior = train_face(data / "ferplus", settings, folder, resume=resume)
     logits, targets = held_out_logits(network, held_out_source(data / "ferplus", "validation"))
     temperature = fit_temperature(logits, targets)
     graph = export_face(CalibratedFace(network, prior, temperature), RECIPE.video.crop_size)
-    return Branch(graph, temperature, prior)
+    return Branch(graph, temperature, prior, _class_metrics(logits, targets))
+
+
+def _class_metrics(logits: Tensor, targets: Tensor) -> dict[str, float]:
+    """Return figures of logits that still have the prior of the training draws in them."""
+    truth, said = targets.argmax(dim=1).numpy(), logits.argmax(dim=1).numpy()
+    return {
+        "accuracy": metrics.accuracy(truth, said),
+        "unweighted_average_recall": metrics.unweighted_average_recall(truth, said),
+    }
 
 
 def is_training(utterance: Utterance) -> bool:
@@ -141,7 +161,7 @@ def voice_branch(
     bank: VoiceBank,
     training: Callable[[Utterance], bool],
     validation: Callable[[Utterance], bool],
-    settings: BranchSettings,
+    settings: VoiceSettings,
     folder: Path,
     *,
     resume: bool,
@@ -150,8 +170,10 @@ def voice_branch(
     source = bank.source(training, training=True)
     held_out = bank.source(validation, training=False)
     network = train_voice(source, held_out, settings, folder, resume=resume)
-    temperature = fit_temperature(*held_out_logits(network, held_out))
-    return Branch(_voice_graph(network, source.prior(), temperature), temperature, source.prior())
+    logits, targets = held_out_logits(network, held_out)
+    temperature = fit_temperature(logits, targets)
+    graph = _voice_graph(network, source.prior(), temperature)
+    return Branch(graph, temperature, source.prior(), _class_metrics(logits, targets))
 
 
 def _voice_graph(network: nn.Module, prior: list[float], temperature: float) -> bytes:

@@ -40,6 +40,7 @@ from emotrace.training.default import (
     voice_branch,
 )
 from emotrace.training.face import held_out_source, train_face
+from emotrace.training.face_augmentation import nudge
 from emotrace.training.fusion import score, train_fusion
 from emotrace.training.presets import DefaultSettings
 from emotrace.training.settings import FusionSettings
@@ -53,15 +54,14 @@ SHARED_LABELS = nemo.LABELS
 
 
 def face_alexnet(data: Path, output: Path) -> Figures:
-    """The paper's improved AlexNet on FER+; one seed.
+    """The paper's improved AlexNet on FER+, one seed: the bundle's images, optimiser and gentler augmentation.
 
-    Same images, augmentation and optimiser as the bundle's face branch; fewer epochs and no polishing, because it takes
-    three times as long.
+    The disturbances of the bundle's first epochs are left out: it learns too slowly from them to be judged fairly.
     """
     settings = DefaultSettings().face.model_copy(
-        update={"network": "improved-alexnet", "learning_rate": 1e-3, "epochs": 10, "polish_epochs": 0}
+        update={"network": "improved-alexnet", "learning_rate": 1e-3, "epochs": 20, "polish_epochs": 0}
     )
-    network, prior = train_face(data / "ferplus", settings, output, resume=True)
+    network, prior = train_face(data / "ferplus", settings, output, resume=True, disturb=nudge)
     logits, targets = held_out_logits(network, held_out_source(data / "ferplus", "test"))
     informed = logits - torch.tensor(prior).log() + torch.tensor(natural_prior(data)).log()
     truth, said = targets.argmax(dim=1).numpy(), informed.argmax(dim=1).numpy()

@@ -12,11 +12,11 @@ from emotrace.corpora import ferplus
 from emotrace.encoders.face_cnn import FaceCnn, FaceCnnConfig
 from emotrace.encoders.improved_alexnet import ImprovedAlexNet, ImprovedAlexNetConfig
 from emotrace.encoders.mirrored import Mirrored
-from emotrace.errors import CorpusError, SettingsError
+from emotrace.errors import CorpusError
 from emotrace.labels import EMOTIONS
 from emotrace.training.classifier import train
 from emotrace.training.face_augmentation import augment, nudge
-from emotrace.training.settings import BranchSettings
+from emotrace.training.settings import FaceSettings
 
 BALANCING = 0.35
 """Images of rare emotions are drawn more often, by (share of the emotion) ** -0.35: disgust and contempt have under
@@ -79,25 +79,29 @@ def held_out_source(root: Path, split: str) -> FaceSource:
     return FaceSource(torch.from_numpy(kept.pixels), torch.from_numpy(targets), torch.ones(len(targets)))
 
 
-def build(settings: BranchSettings) -> nn.Module:
-    """Return the untrained network, its weights drawn by the seed.
-
-    Raises:
-        SettingsError: the network's name is unknown.
-    """
+def build(settings: FaceSettings) -> nn.Module:
+    """Return the untrained network, its weights drawn by the seed."""
     torch.manual_seed(settings.seed)
     if settings.network == "face-cnn":
         return FaceCnn(FaceCnnConfig())
-    if settings.network == "improved-alexnet":
-        # With its kernel shared over the channels, the first fully connected layer would see one 6x6 map of their sum.
-        config = ImprovedAlexNetConfig(in_channels=1, region_pooling=1, fc_mode="conv", fc_grid=6, fc_dim=512)
-        return ImprovedAlexNet(config)
-    raise SettingsError(f"network = {settings.network!r}: a face branch is face-cnn or improved-alexnet.")
+    # With its kernel shared over the channels, the first fully connected layer would see one map of their sum. The
+    # paper's step of 2 makes the grid of a 48x48 crop 3x3, and training four times as fast.
+    config = ImprovedAlexNetConfig(
+        in_channels=1, first_stride=2, region_pooling=1, fc_mode="conv", fc_grid=3, fc_dim=512
+    )
+    return ImprovedAlexNet(config)
 
 
-def train_face(root: Path, settings: BranchSettings, folder: Path, *, resume: bool) -> tuple[nn.Module, list[float]]:
+def train_face(
+    root: Path,
+    settings: FaceSettings,
+    folder: Path,
+    *,
+    resume: bool,
+    disturb: Callable[[Tensor, Generator], Tensor] = augment,
+) -> tuple[nn.Module, list[float]]:
     """Train the face branch, polish it if the settings say so; return it and the prior of its training draws."""
-    source = training_source(root)
+    source = replace(training_source(root), disturb=disturb)
     held_out = held_out_source(root, "validation")
     network = train(build(settings), settings, source, held_out, folder, monitor="validation_loss", resume=resume)
     if settings.polish_epochs > 0:

@@ -8,16 +8,24 @@ _TEMPLATE = """\
 # Model card: {name}
 
 Made by emotrace {version}. System: `{model}` (after Liu & Tang 2021; the face and the voice encoder are ours).
-Figures, with the command that prints each of them, stand in `docs/results.md` of the project.
 
 ## What it does
 From a video of a person speaking: arousal, valence, probabilities of eight emotions, and the share that voice and
 face had in the answer, 25 times a second. It says how a voice and a face may come across to others. It does not
 measure feelings.
 
+## Figures on validation data
+Speakers and images that were not trained on, but by which the epochs were chosen; of composed recordings for the fused
+answer. Figures on test data, with the command that prints each of them, stand in `docs/results.md` of the project.
+
+| figure | value |
+|---|---|
+{metrics}
+
 ## Licence
-The weights are under **{licence}**, which follows from RAVDESS and nEMO: no commercial use, attribution, and the same
-licence for what is derived from them. The code of emotrace is under Apache-2.0.
+The weights are under **{licence}** (https://creativecommons.org/licenses/by-nc-sa/4.0/),
+which follows from RAVDESS and nEMO: no commercial use, attribution, and the same licence for what is derived from
+them. The code of emotrace is under Apache-2.0.
 
 ## Training data
 | corpus | used for | licence | citation |
@@ -33,7 +41,8 @@ speech; many of the faces are posed. The FER+ images were collected from the web
 ## Arousal and valence are a proxy
 No recording with continuous ratings was available. The fusion was trained on composed recordings: real faces and real
 utterances put together because their labels agree. Arousal and valence are the published mean ratings of the emotion
-words (Russell & Mehrabian 1977), not ratings of these recordings:
+words (Russell & Mehrabian 1977), not ratings of these recordings; neutral is the origin, and contempt, which they do
+not rate, stands midway between anger and disgust:
 
 | emotion | valence | arousal |
 |---|---|---|
@@ -73,4 +82,5 @@ def model_card(manifest: Manifest) -> str:
         ravdess=ravdess,
         nemo=nemo,
         circumplex="\n".join(rows),
+        metrics="\n".join(f"| {name.replace('_', ' ')} | {value:.3f} |" for name, value in manifest.metrics.items()),
     )

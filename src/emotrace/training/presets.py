@@ -2,13 +2,13 @@
 
 from pydantic import Field
 
-from emotrace.training.settings import BranchSettings, FusionSettings, Settings
+from emotrace.training.settings import FaceSettings, FusionSettings, Settings, VoiceSettings
 
 
 class DefaultSettings(Settings):
     """What `emotrace train default` does: two branches, then the fusion on composed recordings."""
 
-    face: BranchSettings = BranchSettings(
+    face: FaceSettings = FaceSettings(
         network="face-cnn",
         epochs=22,
         batch_size=128,
@@ -18,7 +18,7 @@ class DefaultSettings(Settings):
         average_decay=0.998,
         polish_epochs=6,
     )
-    voice: BranchSettings = BranchSettings(
+    voice: VoiceSettings = VoiceSettings(
         network="descriptor-mlp",
         members=3,
         epochs=100,

@@ -1,6 +1,8 @@
 """One training run with PyTorch Lightning: optimiser, early stopping, resumable checkpoints, logs."""
 
 import math
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any, Literal
 
@@ -91,7 +93,8 @@ def fit(
     last = folder / "last.ckpt"
     going_on = resume and last.exists()
     if not (going_on and _lost_patience(last)):
-        trainer.fit(learner, training, validation, ckpt_path=str(last) if going_on else None)
+        with redirect_stdout(sys.stderr):  # Lightning's bars would go to stdout, which is for results
+            trainer.fit(learner, training, validation, ckpt_path=str(last) if going_on else None)
     best = torch.load(folder / "best.ckpt", weights_only=True, map_location="cpu")
     learner.load_state_dict(best["state_dict"])
 

@@ -32,12 +32,18 @@ class RunSettings(Settings):
     seed: int = Field(0, ge=0)
 
 
-class BranchSettings(RunSettings):
-    """How one branch (the face network or the voice network) is trained on labelled items."""
+class FaceSettings(RunSettings):
+    """How the face branch is trained on labelled images."""
 
-    network: Literal["face-cnn", "improved-alexnet", "descriptor-mlp"]
-    polish_epochs: int = Field(0, ge=0, description="face branch: further epochs, half of their crops hardly disturbed")
-    members: int = Field(1, ge=1, le=16, description="voice networks from consecutive seeds, their logits averaged")
+    network: Literal["face-cnn", "improved-alexnet"]
+    polish_epochs: int = Field(0, ge=0, description="further epochs, half of their crops hardly disturbed")
+
+
+class VoiceSettings(RunSettings):
+    """How the voice branch is trained on labelled utterances."""
+
+    network: Literal["descriptor-mlp"]
+    members: int = Field(1, ge=1, le=16, description="networks from consecutive seeds, their logits averaged")
 
 
 class FusionSettings(RunSettings):

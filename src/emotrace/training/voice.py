@@ -13,12 +13,11 @@ from torch import Generator, Tensor, nn
 
 from emotrace.corpora.base import Utterance
 from emotrace.encoders.descriptor_mlp import DescriptorMlp, DescriptorMlpConfig, Ensemble
-from emotrace.features.voice_input import input_shape
 from emotrace.labels import VOICE_CLASSES
-from emotrace.recipe import AudioRecipe
+from emotrace.recipe import FEATURES_VERSION, AudioRecipe
 from emotrace.timeline import atomic_path
 from emotrace.training.classifier import train
-from emotrace.training.settings import BranchSettings
+from emotrace.training.settings import VoiceSettings
 from emotrace.training.voice_windows import CLEAN_WINDOWS, DISTURBED_WINDOWS, SPEED_WINDOWS, windows_of
 from emotrace.types import FloatArray
 
@@ -68,7 +67,7 @@ def voice_bank(utterances: Sequence[Utterance], recipe: AudioRecipe, kept: Path,
 
 def _key(utterances: Sequence[Utterance], recipe: AudioRecipe, seed: int) -> str:
     content = [f"{each.corpus}/{each.path.name}/{each.path.stat().st_size}" for each in utterances]
-    made = (seed, CLEAN_WINDOWS, SPEED_WINDOWS, DISTURBED_WINDOWS, *input_shape(recipe))
+    made = (FEATURES_VERSION, seed, CLEAN_WINDOWS, SPEED_WINDOWS, DISTURBED_WINDOWS)
     described = [recipe.model_dump_json(), str(made), *content]
     return hashlib.sha256("\n".join(described).encode()).hexdigest()
 
@@ -108,7 +107,7 @@ def _balance(utterances: Sequence[Utterance]) -> Tensor:
 
 
 def train_voice(
-    training: VoiceSource, validation: VoiceSource, settings: BranchSettings, folder: Path, *, resume: bool
+    training: VoiceSource, validation: VoiceSource, settings: VoiceSettings, folder: Path, *, resume: bool
 ) -> nn.Module:
     """Train the voice branch: `settings.members` networks from consecutive seeds, their logits averaged."""
     members = []
@@ -119,7 +118,7 @@ def train_voice(
     return Ensemble(members).eval()
 
 
-def build(training: VoiceSource, settings: BranchSettings) -> nn.Module:
+def build(training: VoiceSource, settings: VoiceSettings) -> nn.Module:
     """Return an untrained network, its weights drawn by the seed, its z-scores fitted on the training windows."""
     torch.manual_seed(settings.seed)
     network = DescriptorMlp(DescriptorMlpConfig(num_descriptors=training.windows.shape[2]))
@@ -131,7 +130,7 @@ def train_member(
     network: nn.Module,
     training: VoiceSource,
     validation: VoiceSource,
-    settings: BranchSettings,
+    settings: VoiceSettings,
     folder: Path,
     *,
     resume: bool,
