@@ -29,6 +29,10 @@ def test_the_wheel_holds_the_bundle_the_template_and_the_licence(wheel: Path) ->
     wanted = {f"bundles/default/{name}" for name in ("bundle.json", "face.onnx", "voice.onnx", "fusion.onnx")}
     assert wanted | {"bundles/default/MODEL_CARD.md", "report_template.html.j2", "py.typed"} <= package
     assert any(name.endswith("licenses/LICENSE") for name in names)
+    assert any(name.endswith("licenses/src/emotrace/bundles/LICENSE-WEIGHTS") for name in names)
+    [metadata] = [name for name in names if name.endswith("METADATA")]
+    with zipfile.ZipFile(wheel) as archive:
+        assert "License-Expression: Apache-2.0 AND CC-BY-NC-SA-4.0" in archive.read(metadata).decode()
     assert not [name for name in names if name.startswith(("tests", "docs")) or name.endswith(".pyc")]
 
 

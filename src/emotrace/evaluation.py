@@ -41,7 +41,7 @@ CONDITIONS: Mapping[str, Conditions] = MappingProxyType(
         "half the voices missing": Conditions(voice_missing=0.5),
     }
 )
-"""How the composed recordings of an evaluation are made hard."""
+"""How the composed recordings of an evaluation are made hard; the same recordings, with more of them missing."""
 
 
 def evaluate(bundle: Bundle, corpus: str, root: Path, split: str, *, only: Only = None) -> Figures:
@@ -159,9 +159,9 @@ def composed_figures(session: Session, root: Path, split: str, only: Only) -> Fi
     material = composed_material(root, split)
     recipe = session.bundle.recipe
     figures: Figures = {"recordings": COMPOSED_COUNT}
-    for place, (name, conditions) in enumerate(CONDITIONS.items()):
+    for name, conditions in CONDITIONS.items():
         compositions = [
-            compose(material, recipe, np.random.default_rng((COMPOSED_SEED + place, number)), conditions)
+            compose(material, recipe, np.random.default_rng((COMPOSED_SEED, number)), conditions)
             for number in range(COMPOSED_COUNT)
         ]
         figures[name] = _trace_figures(session, compositions, only)

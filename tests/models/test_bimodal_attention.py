@@ -75,8 +75,9 @@ def test_with_residual_the_voices_past_reaches_the_heads() -> None:
 def test_with_neither_modality_and_no_residual_the_answer_is_the_heads_bias() -> None:
     network = _network(replace(CONFIG, residual=False))
     output = network(*_inputs(NEITHER), network.initial_state(2))
-    torch.testing.assert_close(output.arousal_valence, network.arousal_valence.bias.expand(2, 4, 2))
-    torch.testing.assert_close(output.emotion_logits, network.emotions.bias.expand(2, 4, 8))
+    assert network.heads.arousal_valence is not None
+    torch.testing.assert_close(output.arousal_valence, network.heads.arousal_valence.bias.expand(2, 4, 2))
+    torch.testing.assert_close(output.emotion_logits, network.heads.emotions.bias.expand(2, 4, 8))
 
 
 @pytest.mark.parametrize("residual", [True, False])
@@ -91,8 +92,9 @@ def test_the_answer_is_equation_30_and_the_heads(residual: bool) -> None:
     mixed = beta[..., None] * hidden + (1 - beta[..., None]) * pooled
     fused = mixed + hidden if residual else mixed
     torch.testing.assert_close(output.audio_weight, beta)
-    torch.testing.assert_close(output.arousal_valence, network.arousal_valence(fused))
-    torch.testing.assert_close(output.emotion_logits, network.emotions(fused))
+    arousal_valence, logits = network.heads(fused)
+    torch.testing.assert_close(output.arousal_valence, arousal_valence)
+    torch.testing.assert_close(output.emotion_logits, logits)
 
 
 @torch.no_grad()

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from emotrace.layers.attention import GatedAttention, SentinelAttention
 from emotrace.layers.fusion import FusionOutput, Missing, State, VoiceContext
+from emotrace.layers.heads import AffectHeads, Output
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,15 +29,13 @@ class BimodalAttentionConfig:
     """Channels of a face region; mapped linearly to `hidden_dim` where it differs, as eq. 30 adds the two."""
     hidden_dim: int = 512
     attention_dim: int = 256
-    num_emotions: int = 8
     beta_form: Literal["sentinel", "gate"] = "sentinel"
     """How the audio weight is computed, which the paper leaves open: see `layers/attention.py`."""
     residual: bool = True
     """Adds the voice state to the mix before the heads. Without it a voice of weight 0 is not in the mix."""
     missing: Missing = "zeros"
     """With "mask" a missing modality has no weight; with "zeros" the modal-scaling loss must teach that."""
-    output: Literal["linear", "tanh"] = "linear"
-    """"tanh" keeps arousal and valence in [-1, 1]; "linear" is clipped when it is shown."""
+    output: Output = "linear"
     dropout: float = 0.3
 
 
@@ -55,8 +54,7 @@ class BimodalAttention(nn.Module):
         self.face = nn.Linear(config.region_dim, hidden) if config.region_dim != hidden else nn.Identity()
         self.attention = attention(hidden, hidden, config.attention_dim)
         self.dropout = nn.Dropout(config.dropout)
-        self.arousal_valence = nn.Linear(hidden, 2)
-        self.emotions = nn.Linear(hidden, config.num_emotions)
+        self.heads = AffectHeads(hidden, config.output)
 
     def forward(
         self, audio: Tensor, regions: Tensor, audio_valid: Tensor, video_valid: Tensor, state: State
@@ -82,10 +80,8 @@ class BimodalAttention(nn.Module):
             mixed = _mix(voice, face, audio_weight)
         fused = mixed + voice if self.config.residual else mixed
 
-        arousal_valence = self.arousal_valence(fused)
-        if self.config.output == "tanh":
-            arousal_valence = arousal_valence.tanh()
-        return FusionOutput(arousal_valence, self.emotions(fused), audio_weight, state)
+        arousal_valence, logits = self.heads(fused)
+        return FusionOutput(arousal_valence, logits, audio_weight, state)
 
     def initial_state(self, batch_size: int) -> State:
         """Return the state before the first tick."""

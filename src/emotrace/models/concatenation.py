@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from emotrace.layers.fusion import FusionOutput, Missing, State, VoiceContext
+from emotrace.layers.heads import AffectHeads, Output
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,9 +22,9 @@ class ConcatenationConfig:
     audio_dim: int
     region_dim: int
     hidden_dim: int = 512
-    num_emotions: int = 8
     missing: Missing = "zeros"
     """With "mask" zeros are joined in place of a missing modality; with "zeros" its branch sees zeros."""
+    output: Output = "linear"
     dropout: float = 0.3
 
 
@@ -41,8 +42,7 @@ class Concatenation(nn.Module):
         self.face = nn.Linear(config.region_dim, hidden)
         self.join = nn.Linear(2 * hidden, hidden)
         self.dropout = nn.Dropout(config.dropout)
-        self.arousal_valence = nn.Linear(hidden, 2)
-        self.emotions = nn.Linear(hidden, config.num_emotions)
+        self.heads = AffectHeads(hidden, config.output)
 
     def forward(
         self, audio: Tensor, regions: Tensor, audio_valid: Tensor, video_valid: Tensor, state: State
@@ -56,7 +56,8 @@ class Concatenation(nn.Module):
             face = face * video_valid.unsqueeze(-1)
         joint = self.join(self.dropout(torch.cat([voice, face], dim=-1))).relu()
         no_weight = torch.full_like(joint[..., 0], 0.5)
-        return FusionOutput(self.arousal_valence(joint), self.emotions(joint), no_weight, state)
+        arousal_valence, logits = self.heads(joint)
+        return FusionOutput(arousal_valence, logits, no_weight, state)
 
     def initial_state(self, batch_size: int) -> State:
         """Return the state before the first tick."""

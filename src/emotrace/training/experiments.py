@@ -188,8 +188,8 @@ def fusion(data: Path, output: Path) -> Figures:
     material = composed_material(data, "test")
     listener = Listener(RECIPE, prepared.face.graph, prepared.voice.graph)
     tests = {
-        name: record(material, listener, conditions, count=COMPOSED_COUNT, seed=COMPOSED_SEED + place)
-        for place, (name, conditions) in enumerate(CONDITIONS.items())
+        name: record(material, listener, conditions, count=COMPOSED_COUNT, seed=COMPOSED_SEED)
+        for name, conditions in CONDITIONS.items()
     }
     figures: dict[str, object] = {}
     for name, system in SYSTEMS.items():

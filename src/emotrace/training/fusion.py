@@ -185,7 +185,11 @@ def build(settings: FusionSettings, audio_dim: int, region_dim: int) -> FusionMo
     if settings.system == "concatenation":
         return Concatenation(
             ConcatenationConfig(
-                audio_dim=audio_dim, region_dim=region_dim, hidden_dim=HIDDEN_DIM, missing=settings.missing
+                audio_dim=audio_dim,
+                region_dim=region_dim,
+                hidden_dim=HIDDEN_DIM,
+                missing=settings.missing,
+                output=settings.output,
             )
         )
     return BimodalAttention(

@@ -54,7 +54,7 @@ class FusionSettings(RunSettings):
     missing: Literal["mask", "zeros"] = "mask"
     beta_form: Literal["sentinel", "gate"] = "gate"
     residual: bool = False
-    output: Literal["linear", "tanh"] = "linear"
+    output: Literal["linear", "tanh", "circumplex"] = "circumplex"
     main_loss: Literal["rmse", "ccc"] = "ccc"
     modal_scaling: Literal["literal", "gated", "none"] = "gated"
     modal_scaling_weight: float = Field(0.1, ge=0)
