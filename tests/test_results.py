@@ -7,7 +7,10 @@ import pytest
 from benchmarks import results
 
 from emotrace.evaluation import CONDITIONS
-from emotrace.training.experiments import EXPERIMENTS, SYSTEMS
+from emotrace.training.experiments import EXPERIMENTS, systems
+from emotrace.training.presets import DefaultSettings
+
+SYSTEMS = systems(DefaultSettings().fusion)
 
 
 class Numbers:

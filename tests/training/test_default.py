@@ -27,6 +27,7 @@ QUICK = settings.override(
         "fusion.epochs=1",
         "fusion.batch_size=2",
         "fusion.ticks=50",
+        "voice_parts=2",
     ],
 )
 

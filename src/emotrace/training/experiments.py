@@ -49,17 +49,19 @@ from emotrace.training.voice import build as build_voice
 
 Figures = dict[str, object]
 SEEDS = (0, 1, 2)
+_ALEXNET_EPOCHS = 20
 SHARED_LABELS = nemo.LABELS
 """The six labels that RAVDESS and nEMO have in common are all of nEMO's."""
 
 
-def face_alexnet(data: Path, output: Path) -> Figures:
+def face_alexnet(data: Path, output: Path, preset: DefaultSettings) -> Figures:
     """The paper's improved AlexNet on FER+, one seed: the bundle's images, optimiser and gentler augmentation.
 
     The disturbances of the bundle's first epochs are left out: it learns too slowly from them to be judged fairly.
     """
-    settings = DefaultSettings().face.model_copy(
-        update={"network": "improved-alexnet", "learning_rate": 1e-3, "epochs": 20, "polish_epochs": 0}
+    settings = preset.face.model_copy(
+        update={"network": "improved-alexnet", "learning_rate": 1e-3, "polish_epochs": 0}
+        | {"epochs": min(_ALEXNET_EPOCHS, preset.face.epochs)}
     )
     network, prior = train_face(data / "ferplus", settings, output, resume=True, disturb=nudge)
     logits, targets = held_out_logits(network, held_out_source(data / "ferplus", "test"))
@@ -73,7 +75,7 @@ def face_alexnet(data: Path, output: Path) -> Figures:
     }
 
 
-def voice_folds(data: Path, output: Path) -> Figures:
+def voice_folds(data: Path, output: Path, preset: DefaultSettings) -> Figures:
     """RAVDESS over six folds of four actors: each fold tested once, the next one used for early stopping.
 
     nEMO's training speakers are trained on in every fold.
@@ -90,13 +92,13 @@ def voice_folds(data: Path, output: Path) -> Figures:
         def watched(each: Utterance, speakers: set[str] = stopping) -> bool:
             return each.speaker in speakers
 
-        branch = voice_branch(bank, learnt, watched, DefaultSettings().voice, output / f"fold-{number}", resume=True)
+        branch = voice_branch(bank, learnt, watched, preset.voice, output / f"fold-{number}", resume=True)
         utterances = [each for each in bank.utterances if each.speaker in tested]
         figures[f"actors {fold[0]}-{fold[-1]}"] = _heard(branch, utterances, ravdess.LABELS)
-    return {"settings": DefaultSettings().voice.model_dump(), "folds": figures} | _spread(list(figures.values()))
+    return {"settings": preset.voice.model_dump(), "folds": figures} | _spread(list(figures.values()))
 
 
-def voice_transfer(data: Path, output: Path) -> Figures:
+def voice_transfer(data: Path, output: Path, preset: DefaultSettings) -> Figures:
     """RAVDESS to nEMO and back: trained on one corpus, tested on all of the other, on the six labels they share."""
     bank = voice_bank(speech_corpora(data), RECIPE.audio, output / "voice-bank.npz")
     figures: dict[str, object] = {}
@@ -108,16 +110,16 @@ def voice_transfer(data: Path, output: Path) -> Figures:
         def watched(each: Utterance, corpus: str = source) -> bool:
             return each.corpus == corpus and is_validation(each)
 
-        branch = voice_branch(bank, learnt, watched, DefaultSettings().voice, output / source, resume=True)
+        branch = voice_branch(bank, learnt, watched, preset.voice, output / source, resume=True)
         utterances = [each for each in bank.utterances if each.corpus == target and each.label in SHARED_LABELS]
         figures[f"{source} to {target}"] = _heard(branch, utterances, SHARED_LABELS)
-    return {"settings": DefaultSettings().voice.model_dump()} | figures
+    return {"settings": preset.voice.model_dump()} | figures
 
 
 _BURST_EPOCHS = 30
 
 
-def voice_pretraining(data: Path, output: Path) -> Figures:
+def voice_pretraining(data: Path, output: Path, preset: DefaultSettings) -> Figures:
     """The voice network with and without training on EmoGator's vocal bursts before; recall on validation speakers.
 
     A question of choice, so the test speakers stay unheard.
@@ -127,7 +129,7 @@ def voice_pretraining(data: Path, output: Path) -> Figures:
     training, watched = speech.source(is_training, training=True), speech.source(is_validation, training=False)
     runs: dict[str, list[Figures]] = {"speech alone": [], "bursts before": []}
     for seed in SEEDS:
-        settings = DefaultSettings().voice.model_copy(update={"seed": seed})
+        settings = preset.voice.model_copy(update={"seed": seed})
         for name, found in runs.items():
             folder = output / name.replace(" ", "-") / f"seed-{seed}"
             network = build_voice(training, settings)
@@ -138,7 +140,7 @@ def voice_pretraining(data: Path, output: Path) -> Figures:
                 train_member(network, heard, held_out, first, folder / "bursts", resume=True)
             train_member(network, training, watched, settings, folder, resume=True)
             found.append(_recalls(network, watched, speech))
-    return {"settings": DefaultSettings().voice.model_dump(), "burst_epochs": _BURST_EPOCHS, "seeds": list(SEEDS)} | {
+    return {"settings": preset.voice.model_dump(), "burst_epochs": _BURST_EPOCHS, "seeds": list(SEEDS)} | {
         name: _spread(found) for name, found in runs.items()
     }
 
@@ -160,31 +162,27 @@ def _heard(branch: Branch, utterances: Sequence[Utterance], labels: tuple[str, .
     return voice_figures(Voice(branch.graph), RECIPE, utterances, labels)
 
 
-_BASE = DefaultSettings().fusion
-SYSTEMS: Mapping[str, FusionSettings] = MappingProxyType(
-    {
-        "attention, mask, modal scaling (shipped)": _BASE,
-        "attention, mask, no modal scaling": _BASE.model_copy(update={"modal_scaling": "none"}),
-        "attention, zeros, modal scaling literal": _BASE.model_copy(
-            update={"missing": "zeros", "modal_scaling": "literal"}
-        ),
-        "attention, zeros, modal scaling gated": _BASE.model_copy(update={"missing": "zeros"}),
-        "attention, zeros, no modal scaling": _BASE.model_copy(update={"missing": "zeros", "modal_scaling": "none"}),
-        "concatenation": _BASE.model_copy(update={"system": "concatenation", "modal_scaling": "none"}),
-        "voice only": _BASE.model_copy(update={"only": "voice", "modal_scaling": "none"}),
-        "face only": _BASE.model_copy(update={"only": "face", "modal_scaling": "none"}),
+def systems(base: FusionSettings) -> dict[str, FusionSettings]:
+    """Return what the fusion is compared with, by name. "zeros" is the paper's way with a missing modality."""
+    variants: dict[str, dict[str, object]] = {
+        "attention, mask, modal scaling (shipped)": {},
+        "attention, mask, no modal scaling": {"modal_scaling": "none"},
+        "attention, zeros, modal scaling literal": {"missing": "zeros", "modal_scaling": "literal"},
+        "attention, zeros, modal scaling gated": {"missing": "zeros"},
+        "attention, zeros, no modal scaling": {"missing": "zeros", "modal_scaling": "none"},
+        "concatenation": {"system": "concatenation", "modal_scaling": "none"},
+        "voice only": {"only": "voice", "modal_scaling": "none"},
+        "face only": {"only": "face", "modal_scaling": "none"},
     }
-)
-"""What the fusion is compared with. "zeros" is the paper's way with a missing modality, "mask" is ours."""
+    return {name: base.model_copy(update=changes) for name, changes in variants.items()}
 
 
-def fusion(data: Path, output: Path) -> Figures:
-    """Every system of `SYSTEMS` on the composed test recordings, three seeds, under each of `CONDITIONS`.
+def fusion(data: Path, output: Path, preset: DefaultSettings) -> Figures:
+    """Every one of `systems` on the composed test recordings, three seeds, under each of `CONDITIONS`.
 
     The branches are those of `emotrace train default`, which is run first if its checkpoints are not in `output`.
     """
-    settings = DefaultSettings()
-    prepared = prepare(data, output, settings, resume=True)
+    prepared = prepare(data, output, preset, resume=True)
     material = composed_material(data, "test")
     listener = Listener(RECIPE, prepared.face.graph, prepared.voice.graph)
     tests = {
@@ -192,7 +190,7 @@ def fusion(data: Path, output: Path) -> Figures:
         for name, conditions in CONDITIONS.items()
     }
     figures: dict[str, object] = {}
-    for name, system in SYSTEMS.items():
+    for name, system in systems(preset.fusion).items():
         runs = []
         for seed in SEEDS:
             chosen = system.model_copy(update={"seed": seed})
@@ -200,7 +198,7 @@ def fusion(data: Path, output: Path) -> Figures:
             network = train_fusion(prepared.training, prepared.validation, chosen, folder, resume=True)
             runs.append({condition: score(network, tests[condition], chosen.only) for condition in tests})
         figures[name] = {condition: _spread([run[condition] for run in runs]) for condition in tests}
-    return {"settings": settings.model_dump(), "seeds": list(SEEDS), "systems": figures}
+    return {"settings": preset.model_dump(), "seeds": list(SEEDS), "systems": figures}
 
 
 def _spread(runs: Sequence[object]) -> Figures:
@@ -214,7 +212,7 @@ def _spread(runs: Sequence[object]) -> Figures:
     }
 
 
-EXPERIMENTS: Mapping[str, Callable[[Path, Path], Figures]] = MappingProxyType(
+EXPERIMENTS: Mapping[str, Callable[[Path, Path, DefaultSettings], Figures]] = MappingProxyType(
     {
         "face-alexnet": face_alexnet,
         "voice-folds": voice_folds,
@@ -225,8 +223,14 @@ EXPERIMENTS: Mapping[str, Callable[[Path, Path], Figures]] = MappingProxyType(
 )
 
 
-def run(name: str, data: Path, output: Path) -> Figures:
+def run(name: str, data: Path, output: Path, preset: DefaultSettings | None = None) -> Figures:
     """Run an experiment and write its figures to `output/results.json`.
+
+    Args:
+        name: one of `EXPERIMENTS`.
+        data: folder with the corpora in their official layouts.
+        output: checkpoints and figures.
+        preset: how branches and fusion are trained; None for those of the default bundle.
 
     Raises:
         SettingsError: there is no experiment of this name.
@@ -234,7 +238,8 @@ def run(name: str, data: Path, output: Path) -> Figures:
     """
     if name not in EXPERIMENTS:
         raise SettingsError(f"There is no experiment {name!r}: expected one of {', '.join(EXPERIMENTS)}.")
-    figures = {"experiment": name, "hardware": _hardware()} | EXPERIMENTS[name](data, output)
+    found = EXPERIMENTS[name](data, output, preset or DefaultSettings())
+    figures = {"experiment": name, "hardware": _hardware()} | found
     output.mkdir(parents=True, exist_ok=True)
     (output / "results.json").write_text(json.dumps(figures, indent=2) + "\n")
     return figures
