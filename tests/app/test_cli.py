@@ -211,3 +211,9 @@ def test_doctor_names_versions_and_exits_by_what_it_found() -> None:
     findings = json.loads(result.stdout)
     assert {"emotrace", "numpy", "codecs", "face detector", "bundle default"} <= {each["name"] for each in findings}
     assert result.exit_code == (0 if all(each["ok"] for each in findings) else 1)
+
+
+def test_the_manifest_of_a_bundle_is_given_as_json(tiny: Path) -> None:
+    manifest = json.loads(run("models", "show", tiny, "--json").stdout)
+    assert manifest["name"] == "tiny"
+    assert json.loads(run("models", "--json").stdout) == json.loads(run("models", "list", "--json").stdout)

@@ -184,9 +184,9 @@ def demo(
 
 
 @models_app.callback(invoke_without_command=True)
-def _models(context: typer.Context) -> None:
+def _models(context: typer.Context, as_json: AsJson = False) -> None:
     if context.invoked_subcommand is None:
-        models_list()
+        models_list(as_json)
 
 
 @models_app.command("list")
@@ -199,12 +199,15 @@ def models_list(as_json: AsJson = False) -> None:
 
 
 @models_app.command("show")
-def models_show(name: Annotated[str, typer.Argument(help="Name of a bundle, or its folder.")]) -> None:
-    """Print the model card of a bundle: data, licence, intended use, limits, figures."""
+def models_show(
+    name: Annotated[str, typer.Argument(help="Name of a bundle, or its folder.")], as_json: AsJson = False
+) -> None:
+    """Print the model card of a bundle: data, licence, intended use, limits, figures; with --json its manifest."""
     with console.errors_as_lines():
         from emotrace.bundle import load_bundle
 
-        typer.echo(load_bundle(name).card)
+        bundle = load_bundle(name)
+        typer.echo(bundle.manifest.model_dump_json(indent=2) if as_json else bundle.card)
 
 
 @models_app.command("fetch")
