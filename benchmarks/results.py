@@ -37,9 +37,11 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder with ferplus, ravdess, nemo and emogator")
     parser.add_argument("--runs", type=Path, required=True, help="checkpoints and measured figures")
     parser.add_argument("--output", type=Path, default=Path("docs/results.md"))
+    parser.add_argument("--without", nargs="*", default=[], help="experiments that the page does without")
     options = parser.parse_args()
     evaluations = {name: evaluated(name, options.data, options.runs) for name in EVALUATIONS}
-    tried = {name: experiment(name, options.data, options.runs / name) for name in experiments.EXPERIMENTS}
+    wanted = [name for name in experiments.EXPERIMENTS if name not in options.without]
+    tried = {name: experiment(name, options.data, options.runs / name) for name in wanted}
     options.output.write_text(page(evaluations, tried), encoding="utf-8")
 
 

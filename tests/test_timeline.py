@@ -57,6 +57,17 @@ def make_timeline(rows: int = 100, **changes: Any) -> Timeline:
     return Timeline({**make_columns(rows), **changes}, make_metadata(rows / 25))
 
 
+def test_files_written_in_parts_are_those_written_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    timeline = make_timeline(100)
+    for rows in (1000, 100, 33, 1):
+        monkeypatch.setattr("emotrace.timeline._ROWS_AT_ONCE", rows)
+        timeline.to_csv(tmp_path / f"{rows}.csv")
+        timeline.to_json(tmp_path / f"{rows}.json")
+        assert (tmp_path / f"{rows}.csv").read_text() == (tmp_path / "1000.csv").read_text()
+        assert json.loads((tmp_path / f"{rows}.json").read_text()) == json.loads((tmp_path / "1000.json").read_text())
+    assert_same(Timeline.from_json(tmp_path / "1.json"), timeline)
+
+
 def assert_same(left: Timeline, right: Timeline, tolerance: float) -> None:
     """Both have the same metadata and, where known, the same numbers."""
     assert left.metadata == right.metadata

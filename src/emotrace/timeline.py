@@ -63,6 +63,7 @@ _DTYPES: Mapping[str, type[np.generic]] = {
 
 _FORMAT = "emotrace-timeline"
 _FORMAT_VERSION = 1
+_ROWS_AT_ONCE = 4096
 _MAX_JSON_BYTES = 1 << 30
 """A recording of 24 h makes about 0.3 GB."""
 
@@ -170,22 +171,25 @@ class Timeline:
 
     def to_csv(self, path: Path) -> None:
         """Write a header row and the rows; what is unknown is an empty field. JSON has the metadata."""
-        fields = [["" if value is None else value for value in self._plain(column)] for column in COLUMNS]
         with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(self.columns)
-            writer.writerows(zip(*fields, strict=True))
+            for rows in self._slices():
+                fields = [["" if value is None else value for value in self._plain(column, rows)] for column in COLUMNS]
+                writer.writerows(zip(*fields, strict=True))
 
     def to_json(self, path: Path) -> None:
         """Write metadata and columns; what is unknown is null."""
-        document = {
-            "format": _FORMAT,
-            "version": _FORMAT_VERSION,
-            "metadata": asdict(self.metadata),
-            "columns": {column.name: self._plain(column) for column in COLUMNS},
-        }
-        with atomic_path(path) as temporary:
-            temporary.write_text(json.dumps(document, allow_nan=False), encoding="utf-8")
+        head = {"format": _FORMAT, "version": _FORMAT_VERSION, "metadata": asdict(self.metadata)}
+        with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+            file.write(json.dumps(head, allow_nan=False)[:-1] + ', "columns": {')
+            for place, column in enumerate(COLUMNS):
+                file.write((", " if place else "") + json.dumps(column.name) + ": [")
+                for rows in self._slices():
+                    file.write(", " if rows.start else "")
+                    file.write(json.dumps(self._plain(column, rows), allow_nan=False)[1:-1])
+                file.write("]")
+            file.write("}}")
 
     def to_parquet(self, path: Path) -> None:
         """Write unrounded columns, with the metadata as JSON under "emotrace" in the schema."""
@@ -236,9 +240,14 @@ class Timeline:
         columns = {name: table[name].to_numpy() for name in table.column_names}
         return cls(columns, _metadata(metadata, path))
 
-    def _plain(self, column: Column) -> list[float | int | None]:
+    def _slices(self) -> Iterator[slice]:
+        """Yield the rows in parts: numbers of Python take ten times the room of those in arrays."""
+        for first in range(0, len(self), _ROWS_AT_ONCE):
+            yield slice(first, first + _ROWS_AT_ONCE)
+
+    def _plain(self, column: Column, rows: slice) -> list[float | int | None]:
         """Return the values as written in text files: rounded, None where unknown, flags as 0 and 1."""
-        values = self[column.name]
+        values = self[column.name][rows]
         if column.kind in ("count", "flag"):
             return list(values.astype(np.int64).tolist())
         rounded = np.round(values.astype(np.float64), column.decimals)
