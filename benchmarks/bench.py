@@ -8,6 +8,7 @@ import importlib.util
 import json
 import os
 import platform
+import subprocess
 import sys
 import tempfile
 import time
@@ -17,6 +18,7 @@ from pathlib import Path
 import av
 
 from emotrace.app import measuring
+from emotrace.features.faces import make_detector
 
 PEER = "fer"
 _PEER_RUN = """
@@ -95,6 +97,13 @@ def installed_megabytes(runtime: Path) -> float:
     return sum(path.stat().st_size for path in files) / 1e6
 
 
+def commit() -> str:
+    """Return the commit of this tree, marked where files differ from it."""
+    return subprocess.run(
+        ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=True
+    ).stdout.strip()
+
+
 def table(figures: dict[str, float], minutes: float) -> str:
     """Return the page with the table, Markdown."""
     growth = figures["long_peak_megabytes"] / figures["peak_megabytes"] - 1
@@ -115,9 +124,10 @@ def table(figures: dict[str, float], minutes: float) -> str:
         [
             "# Performance",
             "",
-            f"Written by `make bench` on {time.strftime('%Y-%m-%d')}: {platform.machine()}, {cores} cores, Python "
-            f"{platform.python_version()}. The clip is the generated one of `emotrace demo`: 640x480, 25 frames per",
-            "second, H.264 and AAC. Each row is a process of its own; times include the start of Python.",
+            f"Written by `make bench` on {time.strftime('%Y-%m-%d')} at commit `{commit()}`: {cores} cores, "
+            f"{platform.machine()}, Python {platform.python_version()}, face detector {make_detector('auto').name}.",
+            "The clip is the generated one of `emotrace demo`: 640x480, 25 frames per second, H.264 and AAC. Each row is",
+            "a process of its own; times include the start of Python.",
             "",
             "| what | measured |",
             "|---|---|",
