@@ -126,8 +126,8 @@ def table(figures: dict[str, float], minutes: float) -> str:
             "",
             f"Written by `make bench` on {time.strftime('%Y-%m-%d')} at commit `{commit()}`: {cores} cores, "
             f"{platform.machine()}, Python {platform.python_version()}, face detector {make_detector('auto').name}.",
-            "The clip is the generated one of `emotrace demo`: 640x480, 25 frames per second, H.264 and AAC. Each row is",
-            "a process of its own; times include the start of Python.",
+            "The clip is the generated one of `emotrace demo`: 640x480, 25 frames per second, H.264 and AAC. Each row",
+            "is a process of its own; times include the start of Python.",
             "",
             "| what | measured |",
             "|---|---|",
