@@ -6,9 +6,11 @@ import struct
 import wave
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
+from emotrace import media
 from emotrace.errors import MediaError
 from emotrace.media import MAX_CHANNELS, MAX_SIDE, Clip, VideoFrame, open_clip
 from emotrace.media_audio import SoundTrack, mixed
@@ -111,6 +113,22 @@ def test_pictures_and_sound_come_back_from_every_container_and_codec(
     assert starts_of_runs(chunks) == [0.0]
     assert end_of(chunks) == pytest.approx(0.6 + delay, abs=0.04)
     assert strongest_hertz(joined(chunks)) == pytest.approx(440, abs=2)
+
+
+def test_the_display_matrix_is_read_once_where_nothing_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each look at the side data of a picture leaves memory behind in PyAV: 50 MB in half an hour of video."""
+    looks: list[object] = []
+    read = media._Orientation.of
+
+    def counted(picture: av.VideoFrame) -> media._Orientation:
+        looks.append(picture)
+        return read(picture)
+
+    monkeypatch.setattr(media._Orientation, "of", counted)
+    with open_clip(talking_clip(tmp_path / "talk.mp4", seconds=2.0)) as clip:
+        pictures = [item for item in clip.read() if isinstance(item, VideoFrame)]
+    assert len(pictures) == 50
+    assert len(looks) <= 2  # one for the size, one for the pictures
 
 
 def test_h264_with_b_frames_in_avi_keeps_its_order_and_times(tmp_path: Path) -> None:

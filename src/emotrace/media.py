@@ -111,11 +111,11 @@ class VideoFrame:
         height: pixels, upright.
     """
 
-    def __init__(self, time_seconds: float, picture: av.VideoFrame) -> None:
+    def __init__(self, time_seconds: float, picture: av.VideoFrame, orientation: _Orientation) -> None:
         """Use `Clip.read` or `from_rgb` instead."""
         self.time_seconds = time_seconds
         self._picture = picture
-        self._orientation = _Orientation.of(picture)
+        self._orientation = orientation
         stored = (picture.width, picture.height)
         self.width, self.height = stored[::-1] if self._orientation.transposed else stored
         self._grey: Image | None = None
@@ -123,7 +123,8 @@ class VideoFrame:
     @staticmethod
     def from_rgb(time_seconds: float, image: Image) -> "VideoFrame":
         """Make a frame from an image [height, width, 3], for sources other than files."""
-        return VideoFrame(time_seconds, av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24"))
+        picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
+        return VideoFrame(time_seconds, picture, _Orientation())
 
     def grey(self) -> Image:
         """Return [height, width] luma, 0 black .. 255 white, whatever range and bit depth the video has."""
@@ -365,7 +366,7 @@ def _upright_size(container: InputContainer, video: VideoStream | None) -> tuple
     try:
         for packet, _ in zip(container.demux(video), range(MAX_READ_ERRORS_IN_A_ROW), strict=False):
             for picture in video.codec_context.decode(packet):
-                first = VideoFrame(0.0, picture)
+                first = VideoFrame(0.0, picture, _Orientation.of(picture))
                 return first.width, first.height
     except (av.FFmpegError, OSError):
         pass  # `read` goes on after damage and reports it; here the header's size is the best there is
@@ -405,6 +406,8 @@ class _Reading:
         self._decoding_delay: int | None = None
         self._picture_seconds: float | None = None
         self._picture_end = 0.0
+        self._orientation: _Orientation | None = None
+        self._orientation_key = (0, 0, 0)
         self._damage: Counter[str] = Counter()
         self._notes: list[str] = []
         self.num_frames = 0
@@ -528,7 +531,14 @@ class _Reading:
         self._picture_end = seconds + period
         self.num_frames += 1
         if self._is_due(seconds):
-            yield VideoFrame(seconds, picture)
+            yield VideoFrame(seconds, picture, self._orientation_of(picture))
+
+    def _orientation_of(self, picture: av.VideoFrame) -> _Orientation:
+        """Read the display matrix where something changed: each look at side data leaves a kilobyte behind in PyAV."""
+        key = (picture.rotation, picture.width, picture.height)
+        if self._orientation is None or key != self._orientation_key:
+            self._orientation, self._orientation_key = _Orientation.of(picture), key
+        return self._orientation
 
     def _period_seconds(self, picture: av.VideoFrame) -> float:
         """Return how long a picture stands, for the end of the clip and for pictures without a timestamp."""
