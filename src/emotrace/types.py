@@ -85,7 +85,8 @@ class Features:
 
     def without_inputs(self) -> "Features":
         """Return the same without the networks' inputs, which are large; the indices still tell what was known."""
-        return replace(self, voice_inputs=self.voice_inputs[:0], face_crops=self.face_crops[:0])
+        # Copies: an empty view would keep all of the array behind it.
+        return replace(self, voice_inputs=self.voice_inputs[:0].copy(), face_crops=self.face_crops[:0].copy())
 
     @staticmethod
     def concatenate(blocks: "list[Features]") -> "Features":

@@ -288,7 +288,9 @@ def test_the_face_network_gets_the_size_of_the_recipe(both: Listed) -> None:
 
 def test_blocks_without_inputs_can_be_joined_and_others_not(both: Listed) -> None:
     blocks = list(extract(both, RECIPE, LightPicture(), block_seconds=1))
-    joined = Features.concatenate([block.without_inputs() for block in blocks])
+    slim = [block.without_inputs() for block in blocks]
+    assert all(block.voice_inputs.base is None and block.face_crops.base is None for block in slim)  # no views
+    joined = Features.concatenate(slim)
     [whole] = extract(both, RECIPE, LightPicture(), block_seconds=1000)
     np.testing.assert_array_equal(joined.times, whole.times)
     np.testing.assert_array_equal(joined.face_box, whole.face_box)
