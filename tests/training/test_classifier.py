@@ -17,7 +17,7 @@ from tests.training.toys import Net, Points, PowerCutError, points
 EPOCHS = 4
 BATCHES_PER_EPOCH = 3
 SETTINGS = FaceSettings(
-    network="descriptor-mlp",
+    network="face-cnn",
     epochs=EPOCHS,
     batch_size=8,
     learning_rate=0.02,

@@ -5,13 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 
 from emotrace.encoders.face_cnn import FaceCnn
 from emotrace.encoders.improved_alexnet import ImprovedAlexNet
-from emotrace.errors import CorpusError, SettingsError
+from emotrace.errors import CorpusError
 from emotrace.labels import EMOTIONS, FERPLUS_COLUMNS
 from emotrace.training.face import FaceSource, build, held_out_source, training_source
 from emotrace.training.presets import DefaultSettings
+from emotrace.training.settings import FaceSettings
 from tests.training.trees import Votes, write_faces
 
 HAPPY, DISGUST = EMOTIONS.index("happiness"), EMOTIONS.index("disgust")
@@ -92,5 +94,5 @@ def test_a_seed_draws_the_weights_and_the_name_the_network() -> None:
         regions, logits = alexnet.eval()(torch.rand(1, 1, 48, 48))
     assert regions.ndim == 3
     assert logits.shape == (1, 8)
-    with pytest.raises(SettingsError, match=r"'descriptor-mlp'.*face-cnn or improved-alexnet"):
-        build(settings.model_copy(update={"network": "descriptor-mlp"}))
+    with pytest.raises(ValidationError, match=r"'face-cnn' or 'improved-alexnet'"):
+        FaceSettings.model_validate(settings.model_dump() | {"network": "descriptor-mlp"})
