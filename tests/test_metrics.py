@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as arrays
 
 from emotrace import metrics
 
-NUMBERS = [metrics.ccc, metrics.pearson, metrics.rmse, metrics.r_squared]
+NUMBERS = [metrics.ccc, metrics.ccc_official, metrics.pearson, metrics.rmse, metrics.sagr, metrics.r_squared]
 LABELS = [metrics.accuracy, metrics.unweighted_average_recall, metrics.macro_f1]
 Figure = Callable[..., float]
 
@@ -71,6 +71,64 @@ def test_ccc_is_twice_the_covariance_over_the_spread_by_numpy() -> None:
     moments = np.cov(truth, prediction, bias=True)
     shift = truth.mean() - prediction.mean()
     assert metrics.ccc(truth, prediction) == pytest.approx(2 * moments[0, 1] / (np.trace(moments) + shift**2))
+
+
+def test_the_official_ccc_divides_the_variances_by_one_less() -> None:
+    # variances 1 with 1/(N-1), covariance 2/3 with 1/N, shift 1: 2 * 2/3 / (1 + 1 + 1)
+    assert metrics.ccc_official([1, 2, 3], [2, 3, 4]) == pytest.approx(4 / 9)
+    assert metrics.ccc_official([1, 2, 3], [1, 2, 3]) == pytest.approx(1 - 1 / 3)
+
+
+def test_the_official_ccc_is_that_of_numpys_moments() -> None:
+    truth, prediction = _random_traces(8, 9)
+    covariance = np.cov(truth, prediction, bias=True)[0, 1]
+    spread = np.trace(np.cov(truth, prediction)) + (truth.mean() - prediction.mean()) ** 2
+    assert metrics.ccc_official(truth, prediction) == pytest.approx(2 * covariance / spread)
+
+
+@settings(deadline=None)
+@given(traces, traces)
+def test_the_official_ccc_is_no_larger(truth: metrics.FloatArray, prediction: metrics.FloatArray) -> None:
+    assert abs(metrics.ccc_official(truth, prediction)) <= abs(metrics.ccc(truth, prediction))
+
+
+def test_ccc_official_of_a_constant_is_as_of_ccc() -> None:
+    assert metrics.ccc_official([0.1] * 3, [0.1] * 3) == metrics.ccc_official([0.1], [0.1]) == 1
+    assert metrics.ccc_official([0.1] * 3, [0.1, 0.2, 0.3]) == metrics.ccc_official([0.1], [0.2]) == 0
+
+
+def test_concatenated_ccc_is_that_of_all_ticks_and_per_recording_that_of_each() -> None:
+    truth, prediction = _random_traces(9)
+    truths, predictions = [truth[:10], truth[10:]], [prediction[:10], prediction[10:]]
+    assert metrics.ccc_concatenated(truths, predictions) == metrics.ccc(truth, prediction)
+    each = [metrics.ccc(truths[0], predictions[0]), metrics.ccc(truths[1], predictions[1])]
+    assert metrics.ccc_per_recording(truths, predictions) == pytest.approx(sum(each) / 2)
+
+
+def test_levels_of_recordings_alone_count_for_the_concatenated_ccc_only() -> None:
+    truths, predictions = [[-0.5, -0.4], [0.5, 0.4]], [[-0.4, -0.5], [0.4, 0.5]]
+    assert metrics.ccc_concatenated(truths, predictions) > 0.9
+    assert metrics.ccc_per_recording(truths, predictions) == pytest.approx(-1)
+
+
+@pytest.mark.parametrize("figure", [metrics.ccc_concatenated, metrics.ccc_per_recording])
+def test_recordings_that_do_not_fit_are_refused_and_none_is_nan(figure: Figure) -> None:
+    assert math.isnan(figure([], []))
+    with pytest.raises(ValueError, match="2 truths but 1 predictions"):
+        figure([[1, 2], [3]], [[1, 2]])
+    with pytest.raises(ValueError, match="one shape"):
+        figure([[1, 2], [3]], [[1], [2, 3]])
+
+
+def test_sagr_counts_equal_signs_and_zero_as_its_own() -> None:
+    assert metrics.sagr([0.1, -0.2, 0.3, -0.4], [0.9, -0.1, -0.3, 0.4]) == 0.5
+    assert metrics.sagr([0, 0, 0.5, 0], [0, 0.5, 0, -0.0]) == 0.5
+
+
+def test_sagr_is_the_accuracy_of_the_signs() -> None:
+    truth, prediction = _random_traces(10)
+    expected = sklearn.metrics.accuracy_score(np.sign(truth), np.sign(prediction))
+    assert metrics.sagr(truth, prediction) == pytest.approx(expected)
 
 
 def test_pearson_is_scipys() -> None:

@@ -1,9 +1,12 @@
 """Labels, predictions and a mask of what counts -> figures of merit. Numbers in, one number out; numpy only.
 
 In all functions truth and prediction have one shape, every element is one tick or one item, and `valid` is a
-bool mask of the same shape (true counts; None counts all). Where nothing counts a figure is NaN. Equations:
-Liu & Tang 2021; eq. 34 is garbled in print and is read as the coefficient of determination.
+bool mask of the same shape (true counts; None counts all). Where nothing counts a figure is NaN. Functions of
+several recordings take one array per recording in two lists of one length, and no mask. Equations: Liu & Tang 2021;
+eq. 34 is garbled in print and is read as the coefficient of determination.
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,15 +21,43 @@ def ccc(truth: ArrayLike, prediction: ArrayLike, valid: ArrayLike | None = None)
     A constant input has no correlation: the figure is then 1 if truth and prediction are equal, else 0.
 
     Source: L. I-K. Lin, Biometrics 45 (1989) 255-268. Many programs divide the variances by N - 1, which
-    gives other figures on short recordings.
+    gives other figures on short recordings: `ccc_official`.
     """
-    x, y = _numbers(truth, prediction, valid)
-    if not len(x):
+    return _concordance(*_numbers(truth, prediction, valid), ddof=0)
+
+
+def ccc_official(truth: ArrayLike, prediction: ArrayLike, valid: ArrayLike | None = None) -> float:
+    """Lin's concordance as the script of the AVEC challenges has it: covariance by N, but variances by N - 1.
+
+    For figures beside those of the challenges, and for RECOLA's gold standard. A perfect prediction of N ticks gets
+    1 - 1/N, and the magnitude is never above that of `ccc`. A constant input counts as in `ccc`.
+    """
+    return _concordance(*_numbers(truth, prediction, valid), ddof=1)
+
+
+def ccc_concatenated(truths: Sequence[ArrayLike], predictions: Sequence[ArrayLike]) -> float:
+    """`ccc` over the ticks of all recordings together: differences between recordings count, as do long recordings.
+
+    Raises:
+        ValueError: the lists have not one length, or a recording's truth and prediction not one shape.
+    """
+    recordings = _recordings(truths, predictions)
+    if not recordings:
         return float("nan")
-    if _is_constant(x) or _is_constant(y):
-        return float(np.array_equal(x, y))
-    covariance = np.mean((x - x.mean()) * (y - y.mean()))
-    return float(2 * covariance / (x.var() + y.var() + (x.mean() - y.mean()) ** 2))
+    return ccc(*(np.concatenate(parts) for parts in zip(*recordings, strict=True)))
+
+
+def ccc_per_recording(truths: Sequence[ArrayLike], predictions: Sequence[ArrayLike]) -> float:
+    """Mean over recordings of the `ccc` of each; every recording counts the same, however long.
+
+    A recording whose truth is constant has a concordance of 0 unless it is met exactly, and one without ticks makes
+    the mean NaN.
+
+    Raises:
+        ValueError: the lists have not one length, or a recording's truth and prediction not one shape.
+    """
+    recordings = _recordings(truths, predictions)
+    return float(np.mean([ccc(x, y) for x, y in recordings])) if recordings else float("nan")
 
 
 def pearson(truth: ArrayLike, prediction: ArrayLike, valid: ArrayLike | None = None) -> float:
@@ -46,6 +77,19 @@ def rmse(truth: ArrayLike, prediction: ArrayLike, valid: ArrayLike | None = None
     return float(np.sqrt(np.mean((x - y) ** 2))) if len(x) else float("nan")
 
 
+def sagr(truth: ArrayLike, prediction: ArrayLike, valid: ArrayLike | None = None) -> float:
+    """Share of ticks where truth and prediction have the same sign (sign agreement).
+
+    Zero is a sign of its own: it agrees with zero only. A NaN agrees with nothing and makes the figure NaN.
+
+    Source: M. A. Nicolaou, H. Gunes and M. Pantic, IEEE Trans. Affective Computing 2 (2011) 92-105.
+    """
+    x, y = _numbers(truth, prediction, valid)
+    if not len(x) or np.isnan(x).any() or np.isnan(y).any():
+        return float("nan")
+    return float(np.mean(np.sign(x) == np.sign(y)))
+
+
 def r_squared(truth: ArrayLike, prediction: ArrayLike, valid: ArrayLike | None = None) -> float:
     """Coefficient of determination, at most 1 (eq. 34): the share of the truth's variance that is predicted.
 
@@ -60,7 +104,11 @@ def r_squared(truth: ArrayLike, prediction: ArrayLike, valid: ArrayLike | None =
 
 
 def accuracy(truth: ArrayLike, prediction: ArrayLike, valid: ArrayLike | None = None) -> float:
-    """Share of items whose predicted label is the true one."""
+    """Share of items whose predicted label is the true one.
+
+    Papers on speech emotion call it weighted accuracy (WA), as every class weighs by its size; their unweighted
+    accuracy (UA) is `unweighted_average_recall`.
+    """
     x, y = _labels(truth, prediction, valid)
     return float(np.mean(x == y)) if len(x) else float("nan")
 
@@ -100,6 +148,21 @@ def confusion_matrix(
             raise ValueError(f"labels {found} found, 0..{num_classes - 1} expected: raise num_classes or mask them")
     counts = np.bincount(x * num_classes + y, minlength=num_classes**2)
     return counts.reshape(num_classes, num_classes).astype(np.int64)
+
+
+def _concordance(x: FloatArray, y: FloatArray, *, ddof: int) -> float:
+    if not len(x):
+        return float("nan")
+    if _is_constant(x) or _is_constant(y):
+        return float(np.array_equal(x, y))
+    covariance = np.mean((x - x.mean()) * (y - y.mean()))
+    return float(2 * covariance / (x.var(ddof=ddof) + y.var(ddof=ddof) + (x.mean() - y.mean()) ** 2))
+
+
+def _recordings(truths: Sequence[ArrayLike], predictions: Sequence[ArrayLike]) -> list[tuple[FloatArray, FloatArray]]:
+    if len(truths) != len(predictions):
+        raise ValueError(f"{len(truths)} truths but {len(predictions)} predictions: give one of each per recording")
+    return [_numbers(truth, prediction, None) for truth, prediction in zip(truths, predictions, strict=True)]
 
 
 def _numbers(truth: ArrayLike, prediction: ArrayLike, valid: ArrayLike | None) -> tuple[FloatArray, FloatArray]:

@@ -40,8 +40,9 @@ class ImprovedAlexNetConfig:
     """Width of both fully connected layers."""
     dropout: float = 0.5
     num_emotions: int = 8
-    head: Literal["emotions", "arousal-valence"] = "emotions"
-    """What is predicted: logits of the softmax (eq. 24), or arousal and valence by linear regression."""
+    head: Literal["emotions", "arousal-valence", "one-dimension"] = "emotions"
+    """What is predicted: logits of the softmax (eq. 24), or arousal and valence, or one of them, by linear
+    regression."""
 
 
 class ImprovedAlexNet(nn.Module):
@@ -63,10 +64,11 @@ class ImprovedAlexNet(nn.Module):
         # A shared kernel on a 1x1 map would leave one number for the whole face: so never shared.
         self.fc2 = nn.Conv2d(config.fc_dim, config.fc_dim, 1)
         self.dropout = nn.Dropout(config.dropout)
-        self.head = nn.Linear(config.fc_dim, config.num_emotions if config.head == "emotions" else 2)
+        outputs = {"emotions": config.num_emotions, "arousal-valence": 2, "one-dimension": 1}[config.head]
+        self.head = nn.Linear(config.fc_dim, outputs)
 
     def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
-        """Encode crops [B, C, H, W] in 0..1 into regions [B, K, D] and logits [B, E] (regression: [B, 2])."""
+        """Encode crops [B, C, H, W] in 0..1 into regions [B, K, D] and logits [B, E] (regression: [B, 2 or 1])."""
         grid = self.body(standardise(crops))
         regions = functional.avg_pool2d(grid, self.config.region_pooling).flatten(2).transpose(1, 2)
 

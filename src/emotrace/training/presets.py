@@ -1,8 +1,19 @@
 """Named settings of training runs. Each says what it gives; a variant is the same with a few fields replaced."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
 from pydantic import Field
 
-from emotrace.training.settings import FaceSettings, FusionSettings, Settings, VoiceSettings
+from emotrace.training.settings import (
+    FaceSettings,
+    FusionSettings,
+    Settings,
+    SystemName,
+    SystemSettings,
+    VoiceSettings,
+)
 
 
 class DefaultSettings(Settings):
@@ -42,3 +53,76 @@ class DefaultSettings(Settings):
     voice_parts: int = Field(4, ge=2, description="parts of the training speakers for cross-fitted voice features")
     training_recordings: int = Field(300, gt=0)
     validation_recordings: int = Field(60, gt=0)
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A system that can be trained and compared under its own name.
+
+    Attributes:
+        settings: of the system and its training.
+        about: one line: what it is, or in what it differs from another preset.
+    """
+
+    settings: SystemSettings
+    about: str
+
+
+def _trained(system: SystemName, **changes: object) -> SystemSettings:
+    base: dict[str, object] = {
+        "system": system,
+        "epochs": 24,
+        "batch_size": 16,
+        "learning_rate": 1e-3,
+        "weight_decay": 0.01,
+        "patience": 24,
+        "average_decay": 0.95,
+        "precision": "32-true",
+    }
+    return SystemSettings.model_validate(base | changes)
+
+
+_PROPOSED = _trained("bimodal-attention", modal_scaling="literal")
+
+
+def _ablation(**changes: object) -> SystemSettings:
+    return SystemSettings.model_validate(_PROPOSED.model_dump() | changes)
+
+
+PRESETS: Mapping[str, Preset] = MappingProxyType(
+    {
+        "bimodal-attention": Preset(_PROPOSED, "the paper: sentinel, literal modal-scaling loss, front end H"),
+        "kalman-fusion": Preset(_trained("kalman-fusion"), "compared method [16]: Kalman filter, survives failures"),
+        "end-to-end-lstm": Preset(
+            _trained("end-to-end-lstm", epochs=12, stretches_per_epoch=160, batch_size=8),
+            "compared method [17]: waveform CNN, ResNet-50, LSTM, nothing pre-trained",
+        ),
+        "lstm-ensemble": Preset(_trained("lstm-ensemble"), "compared method [18]: LSTMs, decisions combined"),
+        "deep-belief": Preset(
+            _trained("deep-belief", epochs=12, stretches_per_epoch=160, batch_size=8),
+            "compared method [19]: CNN and 3D-CNN into deep belief network and support vectors",
+        ),
+        "modular-hierarchy": Preset(_trained("modular-hierarchy"), "compared method [20]: hierarchy of modules"),
+        "decision-fusion": Preset(_trained("decision-fusion"), "[13]: support vectors, decisions weighted"),
+        "decision-product": Preset(_trained("decision-fusion", decision_rule="product"), "[12]: product rule"),
+        "decision-rules": Preset(_trained("decision-fusion", decision_rule="rules"), "[15]: decision rules"),
+        "concatenation": Preset(_trained("concatenation"), "ablation: no attention, no audio weight"),
+        "voice-only": Preset(_ablation(only="voice", modal_scaling="none"), "ablation: no face"),
+        "face-only": Preset(_ablation(only="face", modal_scaling="none"), "ablation: no voice"),
+        "attention-no-scaling": Preset(_ablation(modal_scaling="none"), "ablation: no modal-scaling loss"),
+        "attention-gated-scaling": Preset(_ablation(modal_scaling="gated"), "ablation: that loss acts on extremes"),
+        "attention-gate": Preset(_ablation(beta_form="gate"), "ablation: audio weight by a gate, not the sentinel"),
+        "attention-mask": Preset(
+            _ablation(missing="mask", residual=False, beta_form="gate", modal_scaling="gated"),
+            "ablation: a missing modality has no weight, as in the default bundle",
+        ),
+        "attention-rmse": Preset(_ablation(main_loss="rmse"), "ablation: RMSE (eq. 37) as loss, not 1 - CCC"),
+        "attention-spectrum": Preset(_ablation(front_end="spectrum"), "ablation: front end S, the paper's section 6.2"),
+        "attention-egemaps": Preset(_ablation(front_end="egemaps"), "ablation: front end O, openSMILE's eGeMAPS"),
+        "attention-cut": Preset(_ablation(front_end="descriptors-cut"), "ablation: silence cut out instead of masked"),
+        "attention-improved-alexnet": Preset(
+            _ablation(faces="improved-alexnet"), "ablation: face regions of the improved AlexNet of stage 1"
+        ),
+    }
+)
+"""What `emotrace compare` and `emotrace train` know by name; numbers in brackets are the paper's references."""

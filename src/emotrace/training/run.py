@@ -56,6 +56,7 @@ def fit(
     *,
     monitor: str,
     resume: bool,
+    show_progress: bool = True,
 ) -> None:
     """Train and leave the learner with the weights of its best validation epoch.
 
@@ -67,6 +68,7 @@ def fit(
         folder: `best.ckpt`, `last.ckpt`, TensorBoard events, and per start `metrics/version_N/metrics.csv`.
         monitor: name of a logged figure; a loss is better when smaller, all others when larger.
         resume: go on from the folder's last checkpoint when there is one, with the same result as without a stop.
+        show_progress: draw bars on stderr; not where several runs would draw over each other.
     """
     mode: Literal["min", "max"] = "min" if monitor.endswith("loss") else "max"
     callbacks: list[lightning.Callback] = [
@@ -74,8 +76,9 @@ def fit(
         # Without a monitor the newest epoch replaces the one before: what a stopped run goes on from.
         ModelCheckpoint(dirpath=folder, filename="last", enable_version_counter=False),
         EarlyStopping(monitor=monitor, mode=mode, patience=settings.patience),
-        TQDMProgressBar(refresh_rate=20),
     ]
+    if show_progress:
+        callbacks.append(TQDMProgressBar(refresh_rate=20))
     if settings.average_decay > 0:
         callbacks.append(EMAWeightAveraging(decay=settings.average_decay))
     trainer = lightning.Trainer(
@@ -88,6 +91,7 @@ def fit(
         gradient_clip_val=5.0,
         num_sanity_val_steps=0,
         enable_model_summary=False,
+        enable_progress_bar=show_progress,
         log_every_n_steps=20,
     )
     last = folder / "last.ckpt"

@@ -62,6 +62,43 @@ class FusionSettings(RunSettings):
     ticks: int = Field(200, gt=1, description="length of the stretches drawn from the recordings")
 
 
+SystemName = Literal[
+    "bimodal-attention",
+    "concatenation",
+    "kalman-fusion",
+    "end-to-end-lstm",
+    "lstm-ensemble",
+    "deep-belief",
+    "modular-hierarchy",
+    "decision-fusion",
+]
+
+
+class SystemSettings(RunSettings):
+    """How a system is trained on recordings with labels over time, its face encoder frozen; see `presets.PRESETS`.
+
+    The fields from `missing` to `residual` are readings of Liu & Tang 2021 and of use to its network alone.
+    """
+
+    system: SystemName
+    front_end: Literal["descriptors", "descriptors-cut", "spectrum", "egemaps"] = "descriptors"
+    faces: Literal["bundle", "improved-alexnet"] = Field(
+        "bundle", description="frozen encoder of face regions: the default bundle's, or one that stage 1 trains"
+    )
+    only: Literal["voice", "face"] | None = None
+    missing: Literal["mask", "zeros"] = "zeros"
+    beta_form: Literal["sentinel", "gate"] = "sentinel"
+    residual: bool = True
+    modal_scaling: Literal["literal", "gated", "none"] = "none"
+    modal_scaling_weight: float = Field(0.1, ge=0)
+    decision_rule: Literal["product", "weights", "rules"] = Field("weights", description="of decision-fusion alone")
+    main_loss: Literal["rmse", "ccc"] = "ccc"
+    emotion_weight: float = Field(0.3, ge=0, description="of the cross-entropy, where the corpus has emotions")
+    step_seconds: float = Field(0.2, ge=0.04, le=2)
+    stretch_seconds: float = Field(16.0, gt=1, le=120, description="length of what is drawn from a recording")
+    stretches_per_epoch: int = Field(400, gt=0)
+
+
 def override(settings: Kind, assignments: list[str]) -> Kind:
     """Return the settings with `a.b=value` assignments applied; the value is read as YAML.
 

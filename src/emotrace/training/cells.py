@@ -1,0 +1,195 @@
+"""One cell of a comparison: a preset and a seed, trained and judged. A finished cell is a file and is not run again."""
+
+import hashlib
+import json
+import os
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.numpy import load_file, save_file
+
+from emotrace.errors import EmotraceError
+from emotrace.training.comparison_rows import Row, StageOneRow
+from emotrace.training.judging import judge
+from emotrace.training.settings import SystemSettings
+from emotrace.training.stage_one import Dimension, StageOneSettings, train_network
+from emotrace.training.study import Study
+from emotrace.training.system_training import train_system
+from emotrace.training.systems import load_system, reading_of, save_system
+from emotrace.types import FloatArray
+
+RESULT = "result.json"
+PREDICTIONS = "predictions.safetensors"
+
+
+@dataclass(frozen=True)
+class SystemCell:
+    """A system with a seed.
+
+    Attributes:
+        key: of the preset.
+        settings: with the seed in them.
+        folder: checkpoints, weights, predictions and the result.
+    """
+
+    key: str
+    settings: SystemSettings
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        return f"{self.key}, seed {self.settings.seed}"
+
+    def told(self) -> str:
+        """Return what the result depends on, beside the study."""
+        return self.settings.model_dump_json()
+
+
+@dataclass(frozen=True)
+class FaceCell:
+    """A face network of stage one with a dimension and a seed."""
+
+    key: str
+    dimension: Dimension
+    seed: int
+    settings: StageOneSettings
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        return f"{self.key} for {self.dimension}, seed {self.seed}"
+
+    def told(self) -> str:
+        """Return what the result depends on, beside the study."""
+        return f"{self.key} {self.dimension} {self.seed} {self.settings.model_dump_json()}"
+
+
+Cell = SystemCell | FaceCell
+
+
+def cell_origin(study: Study, cell: Cell) -> str:
+    """Return a digest of everything that the result of a cell depends on."""
+    return hashlib.sha256(f"{study.digest()} {cell.told()}".encode()).hexdigest()[:32]
+
+
+def is_done(study: Study, cell: Cell) -> bool:
+    """Tell whether the cell's result is there.
+
+    Raises:
+        EmotraceError: the folder holds the result of other settings or of another corpus.
+    """
+    path = cell.folder / RESULT
+    if not path.exists():
+        return False
+    if _read(path)["origin"] != cell_origin(study, cell):
+        raise EmotraceError(
+            f"{cell.folder} holds a result of other settings or of another corpus: choose another --output."
+        )
+    return True
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return {"origin": found["origin"], "result": found["result"]}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise EmotraceError(f"{path} is damaged: delete its folder, and the cell is run again.") from error
+
+
+def run_cell(study: Study, cell: Cell) -> float:
+    """Train and judge a cell that is not done; return the seconds it took."""
+    if is_done(study, cell):
+        return 0.0
+    started = time.monotonic()
+    cell.folder.mkdir(parents=True, exist_ok=True)
+    result = _run_face(study, cell) if isinstance(cell, FaceCell) else _run_system(study, cell)
+    temporary = cell.folder / f".{uuid.uuid4().hex}.tmp"
+    # JSON has no NaN: what is not defined is null.
+    told = {"origin": cell_origin(study, cell), "result": result}
+    temporary.write_text(json.dumps(_without_nan(told), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    os.replace(temporary, cell.folder / RESULT)
+    return time.monotonic() - started
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_nan(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(each) for each in value]
+    return None if isinstance(value, float) and not np.isfinite(value) else value
+
+
+def _run_face(study: Study, cell: FaceCell) -> dict[str, Any]:
+    return asdict(train_network(study, cell.settings, cell.key, cell.dimension, cell.seed, cell.folder))
+
+
+def _run_system(study: Study, cell: SystemCell) -> dict[str, Any]:
+    settings = cell.settings
+    training, validation, test = (
+        study.tracks(role, settings.front_end, settings.faces) for role in ("train", "validation", "test")
+    )
+    started = time.monotonic()
+    system = train_system(training, validation, settings, cell.folder / "training", resume=True)
+    seconds = time.monotonic() - started
+    how = reading_of(settings, training[0].ticks_per_second)
+    save_system(cell.folder, system, settings, how.sizes(training[0]))
+    # What was saved is what is judged: a checkpoint that does not reload shows at once.
+    judgement = judge(load_system(cell.folder)[0], settings, validation, test)
+    save_file({name: np.ascontiguousarray(each) for name, each in judgement.predictions.items()}, _predictions(cell))
+    parameters = sum(each.numel() for each in system.parameters())
+    return {
+        "figures": dict(judgement.figures) | {"parameters": parameters, "seconds_training": seconds},
+        "intervals": judgement.intervals,
+        "curves": judgement.curves,
+        "weight_points": judgement.weight_points,
+    }
+
+
+def _predictions(cell: SystemCell) -> Path:
+    return cell.folder / PREDICTIONS
+
+
+def system_row(cell: SystemCell) -> Row:
+    """Return the result of a finished cell."""
+    found = _read(cell.folder / RESULT)["result"]
+    return Row(
+        system=cell.key,
+        seed=cell.settings.seed,
+        figures={name: float("nan") if value is None else float(value) for name, value in found["figures"].items()},
+        intervals={name: (low, high) for name, (low, high) in found["intervals"].items()},
+        curves={
+            name: {int(share): (first, second) for share, (first, second) in curve.items()}
+            for name, curve in found["curves"].items()
+        },
+    )
+
+
+def weight_points(cell: SystemCell) -> dict[str, list[tuple[float, float]]]:
+    """Return what the voice should weigh and what it weighed, by kind of hardship."""
+    points = _read(cell.folder / RESULT)["result"]["weight_points"]
+    return {kind: [(ideal, weight) for ideal, weight in pairs] for kind, pairs in points.items()}
+
+
+def face_row(cell: FaceCell) -> StageOneRow:
+    """Return the result of a finished cell."""
+    found = _read(cell.folder / RESULT)["result"]
+    curves = {name: tuple(found[name]) for name in ("r2_curve", "rmse_curve")}
+    return StageOneRow(**found | curves)
+
+
+def predictions(cell: SystemCell) -> dict[str, FloatArray]:
+    """Return what a finished cell said of every test recording, [T, 2]."""
+    return dict(load_file(_predictions(cell)))
+
+
+def quiet_worker() -> None:
+    """Prepare a worker process: one thread, as its neighbours have the other cores."""
+    torch.set_num_threads(1)

@@ -1,0 +1,203 @@
+"""Presets, a study and a number of seeds -> one folder with tables, figures and the exact settings.
+
+Cells (a preset with a seed) run side by side, each in a process of its own; a finished one is not run again, and one
+that fails takes no other with it.
+"""
+
+import os
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from types import MappingProxyType
+
+from pydantic import Field
+
+from emotrace.errors import EmotraceError, SettingsError
+from emotrace.training.cells import Cell, FaceCell, SystemCell, is_done, quiet_worker, run_cell
+from emotrace.training.extraction import FrontEnd
+from emotrace.training.face_networks import FACE_NETWORKS
+from emotrace.training.presets import PRESETS
+from emotrace.training.settings import Settings, SystemSettings
+from emotrace.training.stage_one import DIMENSIONS, StageOneSettings, regions_of_improved_alexnet
+from emotrace.training.study import Study, bundle_faces
+
+_COMPARED_IN_FIGURE_6 = (
+    "bimodal-attention",
+    "kalman-fusion",
+    "end-to-end-lstm",
+    "lstm-ensemble",
+    "deep-belief",
+    "modular-hierarchy",
+)
+GROUPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "figure-6": _COMPARED_IN_FIGURE_6,
+        "face-networks": tuple(FACE_NETWORKS),
+        "all": (*PRESETS, *FACE_NETWORKS),
+    }
+)
+"""Names that stand for several keys."""
+
+
+class ComparisonSettings(Settings):
+    """What a comparison lets one change for all systems alike.
+
+    Nothing here makes one system better than another; a preset of one's own is trained with `emotrace train`.
+    """
+
+    epochs: int | None = Field(None, gt=0, description="of systems; None: those of each preset")
+    annotation_delay_seconds: float = Field(0.0, ge=0, le=20, description="by which labels lag behind (P-38)")
+    stage_one: StageOneSettings = StageOneSettings()
+
+
+def small(settings: ComparisonSettings) -> ComparisonSettings:
+    """Return the same for a try in minutes: few epochs, tiny face networks."""
+    tiny = settings.stage_one.model_copy(update={"epochs": 2, "crops_per_epoch": 300, "width": 0.03})
+    return settings.model_copy(update={"epochs": settings.epochs or 6, "stage_one": tiny})
+
+
+def resolve(keys: Sequence[str]) -> list[str]:
+    """Return presets and face networks by their names, groups taken apart, none twice.
+
+    Raises:
+        SettingsError: a name is unknown.
+    """
+    found: dict[str, None] = {}
+    for key in keys:
+        if key not in PRESETS and key not in FACE_NETWORKS and key not in GROUPS:
+            known = ", ".join((*GROUPS, *PRESETS, *FACE_NETWORKS))
+            raise SettingsError(f"There is no system {key!r} to compare: expected some of {known}.")
+        found |= dict.fromkeys(GROUPS.get(key, (key,)))
+    return list(found)
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What a comparison runs.
+
+    Attributes:
+        study: the corpus.
+        systems: cells of stage two.
+        faces: cells of stage one.
+        settings: shared by all.
+        output: the folder.
+    """
+
+    study: Study
+    systems: tuple[SystemCell, ...]
+    faces: tuple[FaceCell, ...]
+    settings: ComparisonSettings
+    output: Path
+
+
+def plan(keys: Sequence[str], study: Study, seeds: int, output: Path, settings: ComparisonSettings) -> Plan:
+    """Return the cells of a comparison: every key with the seeds 0 .. seeds - 1.
+
+    Raises:
+        SettingsError: a name is unknown, or there is no seed.
+    """
+    if seeds < 1:
+        raise SettingsError(f"--seeds {seeds}: expected one at least, better three.")
+    chosen = resolve(keys)
+    systems = [
+        SystemCell(key, _seeded(PRESETS[key].settings, seed, settings), output / "cells" / key / f"seed-{seed}")
+        for key in chosen
+        if key in PRESETS
+        for seed in range(seeds)
+    ]
+    faces = [
+        _face_cell(key, place, seed, output, settings)
+        for key in chosen
+        if key in FACE_NETWORKS
+        for seed in range(seeds)
+        for place in range(len(DIMENSIONS))
+    ]
+    return Plan(study, tuple(systems), tuple(faces), settings, output)
+
+
+def _seeded(settings: SystemSettings, seed: int, shared: ComparisonSettings) -> SystemSettings:
+    return settings.model_copy(update={"seed": seed, "epochs": shared.epochs or settings.epochs})
+
+
+def _face_cell(key: str, place: int, seed: int, output: Path, settings: ComparisonSettings) -> FaceCell:
+    dimension = DIMENSIONS[place]
+    folder = output / "stage-one" / key / dimension / f"seed-{seed}"
+    return FaceCell(key, dimension, seed, settings.stage_one, folder)
+
+
+def run(chosen: Plan, *, workers: int | None = None) -> dict[str, str]:
+    """Run every cell that is not done; return name -> reason of those that failed.
+
+    Args:
+        chosen: what is run.
+        workers: processes at a time; None for one per core.
+
+    Raises:
+        EmotraceError: the corpus cannot be read, or the folder holds results of other settings.
+    """
+    todo: list[Cell] = [cell for cell in (*chosen.faces, *chosen.systems) if not is_done(chosen.study, cell)]
+    if not todo:
+        return {}
+    prepare(chosen, workers=workers)
+    return _run_all([cell for cell in todo if not is_done(chosen.study, cell)], chosen.study, workers)
+
+
+def prepare(chosen: Plan, *, workers: int | None = None) -> None:
+    """Make the features that the cells read; what is there is kept."""
+    front_ends: dict[FrontEnd, None] = {"descriptors": None}
+    front_ends |= dict.fromkeys(cell.settings.front_end for cell in chosen.systems)
+    chosen.study.prepare(list(front_ends), _tell_extraction)
+    chosen.study.encode("bundle", *bundle_faces())
+    if any(cell.settings.faces == "improved-alexnet" for cell in chosen.systems):
+        _encode_improved_alexnet(chosen, workers)
+
+
+def _encode_improved_alexnet(chosen: Plan, workers: int | None) -> None:
+    """Train stage one where stage two needs it, with seed 0, and run it over all faces."""
+    cells = [_face_cell("improved-alexnet", place, 0, chosen.output, chosen.settings) for place in range(2)]
+    failed = _run_all([cell for cell in cells if not is_done(chosen.study, cell)], chosen.study, workers)
+    if failed:
+        raise EmotraceError(f"Stage one failed, which stage two needs: {next(iter(failed.values()))}")
+    digest, encode = regions_of_improved_alexnet(chosen.settings.stage_one, [cell.folder for cell in cells])
+    chosen.study.encode("improved-alexnet", digest, encode)
+
+
+def _run_all(cells: Sequence[Cell], study: Study, workers: int | None) -> dict[str, str]:
+    failed: dict[str, str] = {}
+    number = max(1, min(workers or os.cpu_count() or 1, len(cells)))
+    started = time.monotonic()
+    # Spawned, not forked: a forked worker could wait for ever for a lock that a thread of the parent holds.
+    pool = ProcessPoolExecutor(number, mp_context=get_context("spawn"), initializer=quiet_worker)
+    try:
+        futures = {pool.submit(run_cell, study, cell): cell for cell in cells}
+        for done, future in enumerate(_as_they_end(futures), start=1):
+            error = future.exception()
+            if error is not None:
+                failed[futures[future].name] = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            took = "failed" if error is not None else f"{future.result():.0f} s"
+            left = (time.monotonic() - started) / done * (len(cells) - done)
+            _tell(f"{done} of {len(cells)}: {futures[future].name}, {took}; about {left / 60:.0f} min left")
+    finally:
+        # What runs is let go to its end by nobody who interrupts: its checkpoint resumes it.
+        pool.shutdown(wait=True, cancel_futures=True)
+    return failed
+
+
+def _as_they_end(futures: Mapping["Future[float]", Cell]) -> Iterator["Future[float]"]:
+    waiting = set(futures)
+    while waiting:
+        ended, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+        yield from ended
+
+
+def _tell_extraction(done: int, total: int) -> None:
+    if done == total or done % 10 == 0:
+        _tell(f"features of {done} of {total} recordings")
+
+
+def _tell(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

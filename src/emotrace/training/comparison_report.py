@@ -1,0 +1,219 @@
+"""The finished cells of a comparison -> its folder: results.csv, tables in Markdown, figures, settings, environment."""
+
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from statistics import fmean
+from types import MappingProxyType
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+import emotrace
+from emotrace import metrics
+from emotrace.bundle import load_bundle
+from emotrace.significance import PairedResult, paired_test
+from emotrace.timeline import atomic_path
+from emotrace.training import comparison_figures as figures
+from emotrace.training import comparison_tables as tables
+from emotrace.training.cells import SystemCell, face_row, is_done, predictions, system_row, weight_points
+from emotrace.training.comparison import Plan
+from emotrace.training.comparison_rows import Row, StageOneRow, write_csv, write_stage_one
+from emotrace.training.stage_one import DIMENSIONS
+from emotrace.training.study import RECIPE
+from emotrace.types import FloatArray
+
+_PACKAGES = ("torch", "pytorch-lightning", "numpy", "scikit-learn", "onnxruntime", "av", "opencv-python-headless")
+PUBLISHED: Mapping[str, Mapping[str, float]] = MappingProxyType(
+    {"bimodal-attention": {"ccc_arousal": 0.729, "ccc_valence": 0.718}}
+)
+"""What Liu & Tang 2021 give for their own split of RECOLA: theirs, on their data."""
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """What a comparison found.
+
+    Attributes:
+        rows: of stage two.
+        stage_one: of stage one.
+        tested: system -> paired test against the first system.
+        files: what was written.
+    """
+
+    rows: tuple[Row, ...]
+    stage_one: tuple[StageOneRow, ...]
+    tested: Mapping[str, PairedResult]
+    files: tuple[Path, ...]
+
+
+def write_report(chosen: Plan, failed: Mapping[str, str]) -> Report:
+    """Write everything that the finished cells say into the output folder.
+
+    Args:
+        chosen: the comparison.
+        failed: cells that failed, with the reason; they are named in the report.
+    """
+    study, output = chosen.study, chosen.output
+    done = [cell for cell in chosen.systems if is_done(study, cell)]
+    rows = [system_row(cell) for cell in done]
+    stage_one = [face_row(cell) for cell in chosen.faces if is_done(study, cell)]
+    tested = _tests(chosen, done)
+    files = [
+        _written(output / "settings.yaml", _settings(chosen)),
+        _written(output / "environment.json", environment()),
+    ]
+    drawn = output / "figures"
+    drawn.mkdir(parents=True, exist_ok=True)
+    if rows:
+        write_csv(rows, output / "results.csv")
+        files += [output / "results.csv", *figures.systems_figure(rows, drawn, PUBLISHED)]
+        files += figures.curves_figure(rows, drawn)
+        points = _mean_points(done)
+        if points:
+            files += figures.weights_figure(points, drawn)
+    if stage_one:
+        write_stage_one(stage_one, output / "stage-one.csv")
+        files.append(output / "stage-one.csv")
+        for dimension in DIMENSIONS:
+            files += figures.stage_one_figure(stage_one, dimension, drawn)
+    files.append(_written(output / "results.md", _page(chosen, rows, stage_one, tested, failed)))
+    return Report(tuple(rows), tuple(stage_one), tested, tuple(files))
+
+
+def environment() -> str:
+    """Return as JSON where figures were made: versions, commit, hardware."""
+    told = {
+        "emotrace": emotrace.__version__,
+        "commit": _commit(),
+        "bundle": load_bundle().digest,
+        "recipe": RECIPE.digest(),
+        "python": platform.python_version(),
+        "machine": f"{os.cpu_count()} cores, {platform.machine()}",
+        "packages": {name: metadata.version(name) for name in _PACKAGES},
+    }
+    return json.dumps(told, indent=2) + "\n"
+
+
+def _commit() -> str | None:
+    """Return the commit of a working copy, with a plus sign where it was changed; None for an installed package."""
+    here = Path(__file__).parent
+    try:
+        commands = (["git", "rev-parse", "--short=12", "HEAD"], ["git", "status", "--porcelain", "--", "."])
+        commit, changed = (
+            subprocess.run(command, cwd=here, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+            for command in commands
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return f"{commit}{'+' if changed else ''}"
+
+
+def _settings(chosen: Plan) -> str:
+    systems = {cell.key: cell.settings.model_dump(mode="json", exclude={"seed"}) for cell in chosen.systems}
+    told = {
+        "corpus": chosen.study.corpus,
+        "note": chosen.study.note,
+        "recordings": {role: len(items) for role, items in chosen.study.items.items()},
+        "label_delay_ticks": chosen.study.label_delay_ticks,
+        "shared": chosen.settings.model_dump(mode="json"),
+        "systems": systems,
+    }
+    return yaml.safe_dump(told, sort_keys=False, allow_unicode=True)
+
+
+def _written(path: Path, text: str) -> Path:
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return path
+
+
+def _tests(chosen: Plan, done: Sequence[SystemCell]) -> dict[str, PairedResult]:
+    """Return the paired test of every system against the first, over test recordings, all seeds together."""
+    groups: dict[str, list[SystemCell]] = {}
+    for cell in done:
+        groups.setdefault(cell.key, []).append(cell)
+    keys = list(groups)
+    if len(keys) < 2:
+        return {}
+    first = done[0].settings
+    truths = {
+        track.name: track.arousal_valence[track.arousal_valence.isfinite().all(dim=1)].numpy()
+        for track in chosen.study.tracks("test", first.front_end, first.faces)
+    }
+    found = {}
+    for key in keys[1:]:
+        seeds = min(len(groups[key]), len(groups[keys[0]]))
+        said = [_by_recording(groups[each][:seeds], truths) for each in (key, keys[0])]
+        wanted = [np.repeat(truth[:, None], seeds, axis=1).ravel() for truth in truths.values()]
+        found[key] = paired_test(wanted, said[0], said[1], _MeanCcc(seeds))
+    return found
+
+
+@dataclass(frozen=True)
+class _MeanCcc:
+    """Mean over seeds and dimensions of the CCC of values that stand as [T, seeds, 2] in one row."""
+
+    seeds: int
+
+    def __call__(self, truth: NDArray[np.float64], prediction: NDArray[np.float64]) -> float:
+        tables = [each.reshape(-1, 2 * self.seeds) for each in (truth, prediction)]
+        return fmean(metrics.ccc(tables[0][:, place], tables[1][:, place]) for place in range(2 * self.seeds))
+
+
+def _by_recording(cells: Sequence[SystemCell], truths: Mapping[str, FloatArray]) -> list[FloatArray]:
+    said = [predictions(cell) for cell in cells]
+    return [np.stack([each[name] for each in said], axis=1).ravel() for name in truths]
+
+
+def _mean_points(done: Sequence[SystemCell]) -> dict[str, list[tuple[float, float]]]:
+    """Return for the figure: system and kind -> points, means over seeds."""
+    collected: dict[str, dict[float, list[float]]] = {}
+    for cell in done:
+        for kind, points in weight_points(cell).items():
+            for ideal, weight in points:
+                collected.setdefault(f"{cell.key}, {kind}", {}).setdefault(ideal, []).append(weight)
+    return {name: [(ideal, fmean(each)) for ideal, each in found.items()] for name, found in collected.items()}
+
+
+def _page(
+    chosen: Plan,
+    rows: Sequence[Row],
+    stage_one: Sequence[StageOneRow],
+    tested: Mapping[str, PairedResult],
+    failed: Mapping[str, str],
+) -> str:
+    counts = ", ".join(f"{len(items)} {role}" for role, items in chosen.study.items.items())
+    parts = [f"# Comparison on {chosen.study.corpus}", f"{chosen.study.note} Recordings: {counts}."]
+    if rows:
+        comparisons = {key: (test.difference, test.p_value) for key, test in tested.items()}
+        published = {
+            key: {"RECOLA, own split": " / ".join(f"{each:.3f}" for each in given.values())}
+            for key, given in PUBLISHED.items()
+            if any(row.system == key for row in rows)
+        }
+        baseline = rows[0].system
+        table = tables.markdown(rows, published=published, baseline=baseline, comparisons=comparisons or None)
+        parts += ["## Systems", _TABLE_WORDS.format(baseline=baseline), table]
+        parts += ["## Missing and contradicting modalities", _CURVE_WORDS, tables.curves_markdown(rows)]
+    if stage_one:
+        parts += ["## Face networks", _FACE_WORDS, tables.stage_one_markdown(stage_one)]
+    if failed:
+        parts += ["## Failed", "\n".join(f"- {name}: {reason}" for name, reason in failed.items())]
+    return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+_TABLE_WORDS = (
+    "CCC over the ticks of all test recordings together; mean and standard deviation over seeds. The difference is "
+    "that of the mean CCC of arousal and valence to {baseline}, by swapping whole recordings. beta: correlation of the "
+    "audio weight with (1 + r_voice - r_face) / 2, where voices and faces are missing, where they contradict, and, "
+    "if the corpus knows it, where they are."
+)
+_CURVE_WORDS = "CCC of arousal / of valence, means over seeds, over the share of the time in percent."
+_FACE_WORDS = "Test figures of the epoch that is best on validation; R² of a constant is 0."

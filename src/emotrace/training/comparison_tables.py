@@ -1,0 +1,119 @@
+"""Rows of a comparison -> tables in Markdown: the systems, their curves, and the face networks alone."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import fmean, stdev
+
+from emotrace.training.comparison_rows import CURVES, Row, StageOneRow, by_network, by_system, defined
+
+SHARES = (0, 10, 30, 50, 70, 100)
+"""The columns of the table of curves, in percent."""
+
+_MAIN_FIGURES = {
+    "ccc_arousal": "CCC arousal",
+    "ccc_valence": "CCC valence",
+    "rmse_arousal": "RMSE arousal",
+    "rmse_valence": "RMSE valence",
+}
+
+
+def markdown(
+    rows: Sequence[Row],
+    *,
+    published: Mapping[str, Mapping[str, str]],
+    baseline: str,
+    comparisons: Mapping[str, tuple[float, float]] | None = None,
+) -> str:
+    """Return one line per system: mean and standard deviation (n - 1) over seeds, the best mean of a column bold.
+
+    Beside CCC and RMSE stand the figures whose name begins with `beta_`, where a system has any: the correlations of
+    its audio weight with what it should follow, so that higher is better.
+
+    Args:
+        rows: of all systems and seeds.
+        published: system -> corpus -> the figures that its paper gives, as text: {"RECOLA": "0.729 / 0.718"}.
+        baseline: the system that `comparisons` compares with.
+        comparisons: system -> paired difference to the baseline, and its p-value; None leaves the column out.
+    """
+    groups = by_system(rows)
+    columns: dict[str, Mapping[str, str]] = {"seeds": {key: str(len(group)) for key, group in groups.items()}}
+    weights = sorted({name for row in rows for name in row.figures if name.startswith("beta_")})
+    for name in (*_MAIN_FIGURES, *weights):
+        values = {key: [row.figure(name) for row in group] for key, group in groups.items()}
+        if name in _MAIN_FIGURES or any(map(defined, values.values())):
+            columns[_MAIN_FIGURES.get(name, name.replace("_", " "))] = _best(values, not name.startswith("rmse_"))
+    if comparisons is not None:
+        tested = {key: _tested(*pair) for key, pair in comparisons.items()}
+        columns[f"difference to {baseline}"] = {**tested, baseline: "baseline"}
+    columns["published (their data)"] = {
+        key: "; ".join(f"{text} ({corpus})" for corpus, text in given.items()) for key, given in published.items()
+    }
+    return _table(["system", *columns], [[key, *(each.get(key, "") for each in columns.values())] for key in groups])
+
+
+def curves_markdown(rows: Sequence[Row]) -> str:
+    """Return one line per kind of curve and system: CCC of arousal / of valence, means over seeds, at `SHARES`."""
+    lines = []
+    for name in CURVES:
+        for system, group in by_system(rows).items():
+            curves = [row.curves[name] for row in group if name in row.curves]
+            if curves:
+                points = [[curve[share] for curve in curves if share in curve] for share in SHARES]
+                lines.append([name, system, *(" / ".join(map(_mean, zip(*each, strict=True))) for each in points)])
+    return _table(["what", "system", *(f"{share} %" for share in SHARES)], lines)
+
+
+def stage_one_markdown(rows: Sequence[StageOneRow]) -> str:
+    """Return one line per face network: figures as mean and standard deviation over seeds, and what it costs."""
+    groups = by_network(rows)
+    columns: dict[str, Mapping[str, str]] = {}
+    for figure, title in (("r2", "R²"), ("rmse", "RMSE")):
+        for dimension in ("arousal", "valence"):
+            values = {
+                key: [float(getattr(row, figure)) for row in group if row.dimension == dimension]
+                for key, group in groups.items()
+            }
+            columns[f"{title} {dimension}"] = _best(values, figure == "r2")
+    costs = {
+        "parameters (M)": lambda row: f"{row.parameters / 1e6:.2f}",
+        "multiply-adds (M)": lambda row: f"{row.multiply_adds / 1e6:.1f}",
+        "parameters at full size (M)": lambda row: f"{row.full_parameters / 1e6:.2f}",
+        "multiply-adds at full size (G)": lambda row: f"{row.full_multiply_adds / 1e9:.2f}",
+    }
+    for title, cost in costs.items():
+        # More than one size under one name is shown, not averaged away.
+        columns[title] = {key: ", ".join(dict.fromkeys(map(cost, group))) for key, group in groups.items()}
+    columns["seconds per epoch"] = {
+        key: f"{fmean(row.seconds_per_epoch for row in group):.1f}" for key, group in groups.items()
+    }
+    return _table(["network", *columns], [[key, *(each[key] for each in columns.values())] for key in groups])
+
+
+def _best(values: Mapping[str, Sequence[float]], higher: bool) -> dict[str, str]:
+    """Return the cells of a column; bold where the mean, as it is shown, is the best."""
+    means = {key: f"{fmean(known):.3f}" for key, given in values.items() if (known := defined(given))}
+    best = (max if higher else min)(means.values(), key=float, default="")
+    return {
+        key: _spread(given, f"**{means[key]}**" if means[key] == best else means[key]) if key in means else ""
+        for key, given in values.items()
+    }
+
+
+def _spread(values: Sequence[float], mean: str) -> str:
+    known = defined(values)
+    spread = f"{mean} ± {stdev(known):.3f}" if len(known) > 1 else mean
+    # A seed that diverged must not vanish from the mean unseen.
+    return spread if len(known) == len(values) else f"{spread} ({len(known)} of {len(values)})"
+
+
+def _mean(values: Sequence[float]) -> str:
+    known = defined(values)
+    return f"{fmean(known):.3f}" if known else ""
+
+
+def _tested(difference: float, p: float) -> str:
+    return f"{difference:+.3f} ({'p < 0.001' if p < 0.001 else f'p = {p:.3f}'})"
+
+
+def _table(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    cells = [header, ["---"] * len(header), *lines]
+    return "".join(f"| {' | '.join(line)} |\n" for line in cells)

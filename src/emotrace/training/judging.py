@@ -1,0 +1,175 @@
+"""A trained system and recordings it has never met -> every figure that a comparison reports."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from emotrace import metrics, postprocessing
+from emotrace.significance import bootstrap_interval
+from emotrace.training.comparison_rows import CURVES
+from emotrace.training.hardship import SHARES, Hardship, endure, mixed
+from emotrace.training.settings import SystemSettings
+from emotrace.training.system_training import predict
+from emotrace.training.systems import StandardisedSystem
+from emotrace.training.tracks import Track
+from emotrace.types import FloatArray
+
+DIMENSIONS = ("arousal", "valence")
+
+
+@dataclass(frozen=True, eq=False)
+class Judgement:
+    """What a system reached.
+
+    Attributes:
+        figures: by name; NaN where not defined.
+        intervals: 95 % bootstrap intervals over recordings of some of them.
+        curves: kind and modality -> percent -> CCC of arousal and valence.
+        weight_points: (what the voice should weigh, what it weighed on average), where voices or faces are missing
+            or contradict; empty without an audio weight.
+        predictions: per recording [T, 2].
+    """
+
+    figures: Mapping[str, float]
+    intervals: Mapping[str, tuple[float, float]]
+    curves: Mapping[str, Mapping[int, tuple[float, float]]]
+    weight_points: Mapping[str, Sequence[tuple[float, float]]]
+    predictions: Mapping[str, FloatArray]
+
+
+@dataclass(frozen=True, eq=False)
+class _Said:
+    """Answers to several recordings, each [T, 2], [T] and so on, without the ticks that have no label."""
+
+    truth: list[FloatArray]
+    answer: list[FloatArray]
+    emotion: list[np.ndarray]
+    told_emotion: list[np.ndarray]
+    weight: list[FloatArray]
+    reliability: list[FloatArray]
+
+
+def judge(
+    system: StandardisedSystem, settings: SystemSettings, validation: Sequence[Track], test: Sequence[Track]
+) -> Judgement:
+    """Return the figures of a system.
+
+    Args:
+        system: trained.
+        settings: of the system.
+        validation: recordings that post-processing is fitted on.
+        test: recordings to be judged on; two at least.
+    """
+    said = _answers(system, settings, test)
+    figures: dict[str, float] = {}
+    intervals: dict[str, tuple[float, float]] = {}
+    for place, dimension in enumerate(DIMENSIONS):
+        truth, answer = [one[:, place] for one in said.truth], [one[:, place] for one in said.answer]
+        figures |= {f"{name}_{dimension}": value for name, value in trace_figures(truth, answer).items()}
+        interval = bootstrap_interval(truth, answer, metrics.ccc)
+        intervals[f"ccc_{dimension}"] = (interval.low, interval.high)
+    figures |= _emotion_figures(said)
+    figures |= _post_processed(_answers(system, settings, validation), said, test[0].ticks_per_second)
+    figures["beta_own"] = _weight_correlation(said)
+    curves = {name: {share: _pair_at(system, settings, test, name, share) for share in SHARES} for name in CURVES}
+    points: dict[str, list[tuple[float, float]]] = {}
+    for kind in ("missing", "contradicting"):
+        hard = _answers(system, settings, _endured(test, mixed(kind)))
+        figures[f"beta_{kind}"] = _weight_correlation(hard)
+        points[kind] = _weight_points(hard)
+    predictions = {track.name: answer for track, answer in zip(test, said.answer, strict=True)}
+    return Judgement(figures, intervals, curves, points, predictions)
+
+
+def trace_figures(truth: Sequence[FloatArray], answer: Sequence[FloatArray]) -> dict[str, float]:
+    """Return every figure of one dimension over recordings [T]: over all ticks together unless the name says else."""
+    wanted, told = np.concatenate(truth), np.concatenate(answer)
+    return {
+        "ccc": metrics.ccc(wanted, told),
+        "ccc_per_recording": metrics.ccc_per_recording(truth, answer),
+        "ccc_official": metrics.ccc_official(wanted, told),
+        "pearson": metrics.pearson(wanted, told),
+        "rmse": metrics.rmse(wanted, told),
+        "r2": metrics.r_squared(wanted, told),
+        "sagr": metrics.sagr(wanted, told),
+    }
+
+
+def _answers(system: StandardisedSystem, settings: SystemSettings, tracks: Sequence[Track]) -> _Said:
+    said = _Said([], [], [], [], [], [])
+    for track in tracks:
+        output = predict(system, settings, track)
+        known = track.arousal_valence.isfinite().all(dim=1)
+        said.truth.append(track.arousal_valence[known].numpy())
+        said.answer.append(output.arousal_valence[known].float().numpy())
+        said.emotion.append(track.emotion[known].numpy())
+        said.told_emotion.append(output.emotion_logits[known].argmax(dim=1).numpy())
+        said.weight.append(output.audio_weight[known].float().numpy())
+        said.reliability.append(track.reliability[known].numpy())
+    return said
+
+
+def _emotion_figures(said: _Said) -> dict[str, float]:
+    truth, told = np.concatenate(said.emotion), np.concatenate(said.told_emotion)
+    known = truth >= 0
+    if not known.any():
+        return {}
+    return {
+        "unweighted_average_recall": metrics.unweighted_average_recall(truth, told, known),
+        "accuracy": metrics.accuracy(truth, told, known),
+        "macro_f1": metrics.macro_f1(truth, told, known),
+    }
+
+
+def _post_processed(fitted_on: _Said, judged: _Said, rate_hz: float) -> dict[str, float]:
+    """Return the CCC after each step of the post-processing that was fitted on the validation recordings."""
+    figures: dict[str, float] = {}
+    for place, dimension in enumerate(DIMENSIONS):
+        columns = [[one[:, place] for one in part] for part in (fitted_on.truth, fitted_on.answer)]
+        chain = postprocessing.fit(*columns, label_rate_hz=rate_hz)
+        after = postprocessing.report(
+            chain, [one[:, place] for one in judged.truth], [one[:, place] for one in judged.answer]
+        )
+        figures |= {f"ccc_after_{step}_{dimension}": value for step, value in after.items() if step != "none"}
+    return figures
+
+
+def _endured(tracks: Sequence[Track], hardship: Hardship) -> list[Track]:
+    """Return the recordings made hard; what contradicts comes from the recording half-way round the list."""
+    others = [tracks[(place + max(1, len(tracks) // 2)) % len(tracks)] for place in range(len(tracks))]
+    return [endure(track, hardship, other) for track, other in zip(tracks, others, strict=True)]
+
+
+def _pair_at(
+    system: StandardisedSystem, settings: SystemSettings, test: Sequence[Track], name: str, share: int
+) -> tuple[float, float]:
+    kind, modality = name.split()
+    assert kind in ("missing", "contradicting")
+    hardship = Hardship(
+        "missing" if kind == "missing" else "contradicting",
+        face_percent=share if modality == "face" else 0,
+        voice_percent=share if modality == "voice" else 0,
+    )
+    said = _answers(system, settings, _endured(test, hardship))
+    truth, answer = np.concatenate(said.truth), np.concatenate(said.answer)
+    return metrics.ccc(truth[:, 0], answer[:, 0]), metrics.ccc(truth[:, 1], answer[:, 1])
+
+
+def _ideal_and_weight(said: _Said) -> tuple[FloatArray, FloatArray]:
+    """Return what the voice should weigh, (1 + r_voice - r_face) / 2, and what it weighs, where either is reliable."""
+    reliability, weight = np.concatenate(said.reliability), np.concatenate(said.weight)
+    ideal = (1 + reliability[:, 0] - reliability[:, 1]) / 2
+    known = np.isfinite(ideal) & np.isfinite(weight) & (reliability.sum(axis=1) > 0)
+    return ideal[known], weight[known]
+
+
+def _weight_correlation(said: _Said) -> float:
+    ideal, weight = _ideal_and_weight(said)
+    return metrics.pearson(ideal, weight) if len(ideal) else float("nan")
+
+
+def _weight_points(said: _Said) -> list[tuple[float, float]]:
+    ideal, weight = _ideal_and_weight(said)
+    steps = np.round(ideal, 1)
+    return [(float(step), float(weight[steps == step].mean())) for step in np.unique(steps)]

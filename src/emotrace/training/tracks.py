@@ -1,0 +1,216 @@
+"""Files of features -> recordings in memory, and batches of their steps. See `extraction.py` for the files.
+
+Axes as in `layers/steps.py`; T ticks of the label clock, W voice inputs, F face crops.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from emotrace.layers.steps import Need, Sizes, Steps
+from emotrace.recipe import SAMPLE_RATE, Recipe
+from emotrace.training.extraction import FrontEnd, Item, origin, stored, stored_voice
+
+_FACES_AT_ONCE = 256
+
+
+@dataclass(frozen=True, eq=False)
+class Track:
+    """One recording as any system may read it, with its labels.
+
+    Attributes:
+        name: of the recording.
+        subject: who speaks.
+        voice: [W, ...] inputs of the front end.
+        voice_index: [T] row of `voice` that is the latest at each tick; -1 where nothing was heard yet.
+        audio_valid: [T] bool.
+        speech_energy: [T] m of eq. 31.
+        waveform: [N] int16 at 16 kHz.
+        crops: [F, H, W] uint8.
+        regions: [F, K, D] float16, of the frozen face encoder.
+        face_index: [T] row of `crops` at each tick; -1 without a face.
+        emotion: [T] index into `labels.EMOTIONS`; -1 unknown.
+        arousal_valence: [T, 2]; NaN where withheld.
+        reliability: [T, 2] in 0..1, of voice and face, where it is known; else NaN.
+        ticks_per_second: of the label clock.
+    """
+
+    name: str
+    subject: str
+    voice: Tensor
+    voice_index: Tensor
+    audio_valid: Tensor
+    speech_energy: Tensor
+    waveform: Tensor
+    crops: Tensor
+    regions: Tensor
+    face_index: Tensor
+    emotion: Tensor
+    arousal_valence: Tensor
+    reliability: Tensor
+    ticks_per_second: float
+
+    def __len__(self) -> int:
+        return len(self.emotion)
+
+    @property
+    def video_valid(self) -> Tensor:
+        """Whether there is a face, [T]: n of eq. 31."""
+        return self.face_index >= 0
+
+    def without(self, only: str | None) -> "Track":
+        """Return the same with one modality left out."""
+        track = self
+        if only == "face":
+            no_voice = torch.zeros_like(self.audio_valid)
+            track = replace(track, audio_valid=no_voice, speech_energy=torch.zeros_like(self.speech_energy))
+        if only == "voice":
+            track = replace(track, face_index=torch.full_like(self.face_index, -1))
+        return track
+
+
+def load_track(folder: Path, item: Item, front_end: FrontEnd, regions: Path, rate_hz: float) -> Track:
+    """Return a recording; its large parts stay on disk until they are used.
+
+    Args:
+        folder: that `extract_all` filled.
+        item: the recording.
+        front_end: whose voice inputs.
+        regions: folder that `encode_faces` filled.
+        rate_hz: of the label clock.
+    """
+    base = load_file(stored(folder, item))
+    heard = load_file(stored_voice(folder, item, front_end))
+    return Track(
+        name=item.name,
+        subject=item.subject,
+        voice=heard["voice"],
+        voice_index=heard["voice_index"],
+        audio_valid=heard["audio_valid"],
+        speech_energy=base["speech_energy"],
+        waveform=base["waveform"],
+        crops=base["crops"],
+        regions=load_file(_regions_file(regions, item))["regions"],
+        face_index=base["face_index"],
+        emotion=base["emotion"],
+        arousal_valence=base["arousal_valence"],
+        reliability=torch.full((len(base["emotion"]), 2), torch.nan),
+        ticks_per_second=rate_hz,
+    )
+
+
+def encode_faces(
+    items: Sequence[Item], recipe: Recipe, folder: Path, encode: Callable[[Tensor], Tensor], regions: Path, digest: str
+) -> None:
+    """Run a frozen face encoder over the crops of all recordings; what is there and of the same origin is kept.
+
+    Args:
+        items: the recordings.
+        recipe: of the crops.
+        folder: that `extract_all` filled.
+        encode: crops [F, 1, H, W] in 0..1 -> regions [F, K, D].
+        regions: folder of the results.
+        digest: of the encoder.
+    """
+    regions.mkdir(parents=True, exist_ok=True)
+    for item in items:
+        path, told = _regions_file(regions, item), f"{digest} {origin(item, recipe)}"
+        note = path.with_suffix(".origin")
+        if path.exists() and note.exists() and note.read_text() == told:
+            continue
+        crops = load_file(stored(folder, item))["crops"]
+        shown = crops if len(crops) else torch.zeros((1, *crops.shape[1:]), dtype=torch.uint8)
+        parts = [encode(part[:, None].float() / 255).half() for part in torch.split(shown, _FACES_AT_ONCE)]
+        note.unlink(missing_ok=True)
+        save_file({"regions": torch.cat(parts)[: len(crops)].contiguous()}, path)
+        note.write_text(told)
+
+
+def _regions_file(folder: Path, item: Item) -> Path:
+    return folder / f"{item.name}.safetensors"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a system reads a recording.
+
+    Attributes:
+        needs: inputs that it asks for.
+        pictures: P of `Steps.crops`.
+        step_ticks: ticks of the label clock per step.
+    """
+
+    needs: frozenset[Need]
+    pictures: int
+    step_ticks: int
+
+    def num_steps(self, track: Track) -> int:
+        """Return how many whole steps a recording has."""
+        return len(track) // self.step_ticks
+
+    def sizes(self, track: Track) -> Sizes:
+        """Return the shapes that follow from a recording."""
+        return Sizes(
+            voice_shape=tuple(track.voice.shape[1:]),
+            num_regions=track.regions.shape[1],
+            region_dim=track.regions.shape[2],
+            crop_side=track.crops.shape[1],
+            step_samples=round(self.step_ticks / track.ticks_per_second * SAMPLE_RATE),
+            steps_per_second=track.ticks_per_second / self.step_ticks,
+        )
+
+    def whole(self, track: Track) -> Steps:
+        """Return a whole recording, B = 1."""
+        return self.batch([track], [0], self.num_steps(track))
+
+    def batch(self, tracks: Sequence[Track], first: Sequence[int], count: int) -> Steps:
+        """Return `count` steps of each recording, from its step `first` on."""
+        rows = [self._rows(track, start, count) for track, start in zip(tracks, first, strict=True)]
+        return Steps(*(torch.stack(parts) for parts in zip(*rows, strict=True)))
+
+    def _rows(self, track: Track, first: int, count: int) -> Steps:
+        ticks = (torch.arange(first, first + count) + 1) * self.step_ticks - 1
+        heard, seen = track.audio_valid[ticks], track.video_valid[ticks]
+        voice_row, face_row = track.voice_index[ticks].clamp(min=0), track.face_index[ticks]
+        return Steps(
+            voice=_taken(track.voice, voice_row, heard) if "voice" in self.needs else ticks[:, None][:, :0],
+            regions=_taken(track.regions, face_row, seen) if "regions" in self.needs else ticks[:, None][:, :0],
+            crops=self._pictures(track, face_row) if "crops" in self.needs else ticks[:, None][:, :0],
+            waveform=self._sound(track, ticks) if "waveform" in self.needs else ticks[:, None][:, :0],
+            audio_valid=heard,
+            video_valid=seen,
+            speech_energy=track.speech_energy[ticks],
+            emotion=track.emotion[ticks],
+            arousal_valence=track.arousal_valence[ticks],
+        )
+
+    def _pictures(self, track: Track, newest: Tensor) -> Tensor:
+        back = torch.arange(self.pictures - 1, -1, -1)
+        rows = (newest[:, None] - back).clamp(min=0)
+        return _taken(track.crops, rows, (newest >= 0)[:, None].expand_as(rows)) / 255
+
+    def _sound(self, track: Track, ticks: Tensor) -> Tensor:
+        length = round(self.step_ticks / track.ticks_per_second * SAMPLE_RATE)
+        ends = (ticks / track.ticks_per_second * SAMPLE_RATE).round().long()
+        places = ends[:, None] + torch.arange(-length, 0)
+        inside = (places >= 0) & (places < len(track.waveform))
+        inside &= track.audio_valid[ticks][:, None]
+        return _taken(track.waveform, places, inside) / 32768
+
+
+def _taken(table: Tensor, rows: Tensor, known: Tensor) -> Tensor:
+    """Return table[rows] as float, zeros where not known."""
+    if not len(table):
+        return torch.zeros((*rows.shape, *table.shape[1:]))
+    taken = table[rows.clamp(0, len(table) - 1)].float()
+    return taken * known.reshape(*known.shape, *(1,) * (table.ndim - 1))
+
+
+def on_ticks(answers: Tensor, ticks: int, step_ticks: int) -> Tensor:
+    """Return what holds at every tick, [T, ...], of answers at steps [S, ...]: the latest; the first before it."""
+    step = ((torch.arange(ticks) + 1) // step_ticks - 1).clamp(0, len(answers) - 1)
+    return answers[step]
