@@ -11,16 +11,16 @@ from emotrace.corpora.synthetic import generate, read_truth
 from emotrace.corpora.synthetic_face import film
 from emotrace.corpora.synthetic_ratings import RATERS, Raters
 from emotrace.corpora.synthetic_story import Story, slow, tell
-from emotrace.corpora.synthetic_voice import microphone, speak
+from emotrace.corpora.synthetic_voice import speak
 from emotrace.errors import CorpusError, SettingsError
-from emotrace.features.faces import HaarDetector
+from emotrace.features.faces import make_detector
 from emotrace.media import VideoFrame, open_clip
 from emotrace.metrics import pearson
 from emotrace.recipe import SAMPLE_RATE
 from emotrace.types import FloatArray, Image
 
-SECONDS = 6.0
-TICKS = 150
+SECONDS = 4.0
+TICKS = 100
 NAMES = tuple(f"{split}_{number}" for split in ("train", "dev", "test") for number in (1, 2))
 RATED = NAMES[:4]
 DIMENSIONS = ("arousal", "valence")
@@ -47,7 +47,8 @@ def table(path: Path, separator: str, header_lines: int, first_column: int = 0) 
 def samples_of(root: Path, name: str) -> FloatArray:
     with wave.open(str(root / SOUNDS / f"{name}.wav")) as sound:
         assert (sound.getnchannels(), sound.getsampwidth(), sound.getframerate()) == (1, 2, SAMPLE_RATE)
-        return np.frombuffer(sound.readframes(sound.getnframes()), "<i2").astype(np.float32) / 32768
+        values = np.frombuffer(sound.readframes(sound.getnframes()), "<i2")
+    return np.asarray(values / 32768, dtype=np.float32)
 
 
 def frames_of(root: Path, name: str) -> list[VideoFrame]:
@@ -76,7 +77,7 @@ def test_layout_is_the_challenges_and_test_has_no_ratings(corpus: Path) -> None:
 def test_sound_pictures_and_truth_have_the_length_asked_for(corpus: Path, name: str) -> None:
     truth = read_truth(corpus, name)
     assert len(samples_of(corpus, name)) == SECONDS * SAMPLE_RATE
-    np.testing.assert_allclose([frame.time_seconds for frame in frames_of(corpus, name)], np.arange(75) / 12.5)
+    np.testing.assert_allclose([frame.time_seconds for frame in frames_of(corpus, name)], np.arange(TICKS // 2) / 12.5)
     for values in (truth.arousal, truth.valence, truth.voice_reliability, truth.face_reliability):
         assert values.shape == (TICKS,)
     np.testing.assert_allclose(table(corpus / TRUTH / f"{name}.csv", ";", 1)[:, 0], np.arange(TICKS) / 25, atol=1e-6)
@@ -122,10 +123,17 @@ def test_same_seed_gives_the_same_recordings_however_many_are_made(corpus: Path,
     for path, content in again.items():
         if path.endswith(".mp4"):
             name = Path(path).stem
-            pairs = zip(frames_of(tmp_path, name), frames_of(corpus, name), strict=True)
-            assert all(np.array_equal(one.rgb(), other.rgb()) for one, other in pairs)
+            one, other = (np.array([each.rgb() for each in frames_of(root, name)]) for root in (tmp_path, corpus))
+            assert np.abs(one.astype(np.float32) - other).mean() < 0.5  # x264 can decide otherwise on a busy machine
         else:
             assert content == first[path], path
+
+
+def test_same_seed_gives_the_same_pictures() -> None:
+    told, speech = story(2), np.zeros(2 * SAMPLE_RATE, np.float32)
+    one, again, other = (list(film(told, speech, np.random.default_rng(seed))) for seed in (1, 1, 2))
+    assert np.array_equal(one, again)
+    assert not any(np.array_equal(*pair) for pair in zip(one, other, strict=True))
 
 
 def test_another_seed_or_another_recording_differs_in_every_file(corpus: Path, tmp_path: Path) -> None:
@@ -148,7 +156,7 @@ def test_second_call_makes_only_what_is_missing(corpus: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in ages} == ages
 
 
-@pytest.mark.parametrize(("seconds", "seed"), [(SECONDS, 4), (7.0, 3)])
+@pytest.mark.parametrize(("seconds", "seed"), [(SECONDS, 4), (5.0, 3)])
 def test_folder_of_other_settings_is_refused(corpus: Path, seconds: float, seed: int) -> None:
     with pytest.raises(CorpusError, match=r"'seed': 3.*asked for"):
         generate(corpus, seconds=seconds, seed=seed, per_split=2)
@@ -194,7 +202,7 @@ def test_settings_are_written_in_the_folder(corpus: Path) -> None:
 
 
 def test_detector_finds_one_face_where_the_truth_has_one_and_none_where_it_has_none(corpus: Path) -> None:
-    detector = HaarDetector()
+    detector = make_detector("haar")
     found, reliability = [], []
     for name in NAMES[1::2]:
         reliability.append(read_truth(corpus, name).face_reliability[::2])
@@ -237,34 +245,36 @@ def test_voice_tells_more_of_arousal_and_face_more_of_valence() -> None:
 
 
 def test_level_and_brightness_of_the_voice_follow_arousal_and_valence() -> None:
-    told = story(120)
-    speech = microphone(speak(told, np.random.default_rng(1)), told, np.random.default_rng(2))
-    seconds = speech.reshape(120, SAMPLE_RATE)
-    spectra = np.abs(np.fft.rfft(seconds)) ** 2
-    clear = (told.voice_reliability == 1).reshape(120, 25).all(axis=1)
-    arousal, valence = told.voice.reshape(120, 25, 2).mean(axis=1)[clear].T
-    loudness = np.log(spectra[:, 60:800].sum(axis=1))[clear]
-    brightness = np.log(spectra[:, 4500:].sum(axis=1) / spectra[:, 1000:3000].sum(axis=1))[clear]
-    assert pearson(loudness, arousal) > 0.8
-    assert pearson(brightness, valence) > 0.1
+    told = story(60)
+    windows = speak(told, np.random.default_rng(1)).reshape(20, -1, SAMPLE_RATE // 5)  # 20 of 3 s
+    spectra = (np.abs(np.fft.rfft(windows)) ** 2).sum(axis=1)
+    voiced = told.voice_reliability.reshape(20, 75).mean(axis=1) > 0.5
+    arousal, valence = told.voice.reshape(20, 75, 2).mean(axis=1)[voiced].T
+    low, high = np.log(spectra[voiced, 20:300].sum(axis=1)), np.log(spectra[voiced, 600:].sum(axis=1))
+    aroused = np.polynomial.Polynomial.fit(arousal, high - low, 1)
+    assert pearson(low, arousal) > 0.7
+    assert pearson(high - low - aroused(arousal), valence) > 0.4
 
 
 def test_valence_can_be_read_from_the_face() -> None:
-    told = story(60)
-    pictures = list(film(told, np.zeros(60 * SAMPLE_RATE, np.float32), np.random.default_rng(1)))
-    sure = told.face_reliability[::2] == 1
-    mouths = np.array([mouth(picture) for picture in pictures])[sure]
-    valence = told.mood[::2, 1][sure]
-    half = len(mouths) // 2
-    known, asked = np.split(mouths - mouths[:half].mean(axis=0), [half])
-    weights = np.linalg.solve(known.T @ known + 1e3 * np.eye(known.shape[1]), known.T @ valence[:half])
-    assert pearson(asked @ weights, valence[half:]) > 0.8
+    inputs, valences = [], []
+    for seed in range(4):
+        told = story(12, seed)
+        person = film(told, np.zeros(12 * SAMPLE_RATE, np.float32), np.random.default_rng(1))
+        sure = told.face_reliability[::2] == 1
+        inputs.append(np.array([cells(picture) for picture in person])[sure])
+        valences.append(told.mood[::2, 1][sure])
+    known = np.concatenate(inputs[:3])
+    mean = known.mean(axis=0)
+    known -= mean
+    weights = np.linalg.solve(known.T @ known + 1e3 * np.eye(known.shape[1]), known.T @ np.concatenate(valences[:3]))
+    assert pearson((inputs[3] - mean) @ weights, valences[3]) > 0.7
 
 
-def mouth(picture: Image) -> FloatArray:
+def cells(picture: Image) -> FloatArray:
     """The middle of the picture in cells of 4x4 pixels."""
     grey = picture[40:136, 50:150].mean(axis=2)
-    return grey.reshape(24, 4, 25, 4).mean(axis=(1, 3)).ravel().astype(np.float32)
+    return np.asarray(grey.reshape(24, 4, 25, 4).mean(axis=(1, 3)).ravel(), dtype=np.float32)
 
 
 def test_mouth_moves_when_there_is_speech() -> None:

@@ -91,7 +91,7 @@ def train(network: nn.Module, system: System, steps: Steps, updates: int) -> tup
         optimiser.zero_grad()
         torch.autograd.backward(total)
         optimiser.step()
-        seen.append(float(total))
+        seen.append(float(total.detach()))
     network.eval()
     return seen[0], sum(seen[-3:]) / 3
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from emotrace.layers.steps import Begins, Steps, System
+from emotrace.layers.steps import Begins, Steps, System, SystemOutput
 from emotrace.models.kalman_fusion import KalmanFusion, KalmanFusionConfig, kalman_filter
 from tests.models.steps import (
     accuracy,
@@ -79,7 +79,8 @@ def test_saved_numbers_give_the_same_answer() -> None:
 
 def test_the_weight_goes_to_the_modality_that_is_there() -> None:
     def weight(voice: bool, face: bool) -> torch.Tensor:
-        return usual()(with_known(TEST[0], voice=voice, face=face)).audio_weight
+        output: SystemOutput = usual()(with_known(TEST[0], voice=voice, face=face))
+        return output.audio_weight
 
     assert (weight(True, False) == 1).all()
     assert (weight(False, True) == 0).all()

@@ -15,8 +15,8 @@ from emotrace.training.comparison_rows import CURVES, Row, StageOneRow
 
 Draw = Callable[[Path], tuple[Path, Path]]
 
-MANY = 30
-"""More systems than there are looks of a line."""
+MANY = 25
+"""More systems than there are looks of a line without its colour."""
 
 
 def _row(number: int, seed: int) -> Row:

@@ -22,6 +22,7 @@ from emotrace.training.face_networks import (
     train_face_network,
 )
 from emotrace.training.face_regression import AllInOrder, FaceRegression, TrainingBatches
+from emotrace.training.run import seeded
 from tests.training.toys import PowerCutError
 
 Network = Literal["vgg19", "alexnet", "inception-v3", "improved-alexnet"]
@@ -114,8 +115,6 @@ def test_a_run_tells_every_epoch_and_what_the_network_costs(uninterrupted: FaceN
 def test_a_run_that_was_stopped_and_resumed_says_the_same_and_keeps_the_clock(
     uninterrupted: FaceNetworkResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seeded = face_regression.seeded
-
     def power_cut(*parts: int) -> Generator:
         if parts[1:] == (2, 1):  # in the middle of the third epoch
             raise PowerCutError

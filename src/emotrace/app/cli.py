@@ -67,6 +67,12 @@ class Fetchable(StrEnum):
 _DEFAULT_FORMATS = (Format.csv, Format.json, Format.html)
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+CorpusName = Annotated[str | None, typer.Option("--corpus", help="recola, synthetic, composed or folder.")]
+CorpusRoot = Annotated[Path | None, typer.Option("--root", help="Folder of the corpus in its official layout.")]
+Small = Annotated[bool, typer.Option("--small", help="Few short recordings and epochs, for a try in minutes.")]
+Assignments = Annotated[
+    list[str] | None, typer.Option("--set", help="KEY=VALUE, overrides a setting; repeat it for several.")
+]
 BundleName = Annotated[str, typer.Option("--bundle", help="Name of a bundle, or its folder.")]
 
 
@@ -241,20 +247,32 @@ def corpora(as_json: AsJson = False) -> None:
 
 @app.command()
 def train(
-    preset: Annotated[str, typer.Argument(help="`default`, or a YAML file with settings of the same shape.")],
-    data: Annotated[Path, typer.Option(help="Folder with ferplus, ravdess, nemo in their official layout.")],
-    output: Annotated[Path, typer.Option(help="Folder of the run: logs, checkpoints, bundle.")] = Path("runs/default"),
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in --output.")] = False,
-    assignments: Annotated[
-        list[str] | None, typer.Option("--set", help="KEY=VALUE, overrides a setting; repeat it for several.")
+    preset: Annotated[str, typer.Argument(help="`default`, a name of `emotrace systems`, or a YAML file of either.")],
+    data: Annotated[
+        Path | None, typer.Option(help="For default: folder with ferplus, ravdess, nemo in their official layout.")
     ] = None,
+    corpus: CorpusName = None,
+    root: CorpusRoot = None,
+    output: Annotated[Path, typer.Option(help="Folder of the run: logs, checkpoints, results.")] = Path("runs/default"),
+    resume: Annotated[
+        bool, typer.Option("--resume", help="For default: go on from the last checkpoint; a system always does.")
+    ] = False,
+    small: Small = False,
+    assignments: Assignments = None,
+    as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Train a bundle from the corpora on disk."""
+    """Train the default bundle from --data, or a system on a --corpus."""
     with console.errors_as_lines(debug), console.lab_needed("train"):
+        from emotrace.training import settings, starting
+
+        if corpus is not None:
+            _print_figures(starting.train(preset, corpus, root, output, assignments or [], small=small), as_json)
+            return
+        if data is None:
+            raise typer.BadParameter("give --corpus to train a system, or --data to train the default bundle")
         if preset != "default" and not Path(preset).is_file():
             raise typer.BadParameter(f"{preset!r} is no file; expected default or a YAML file", param_hint="PRESET")
-        from emotrace.training import settings
         from emotrace.training.default import train_default
         from emotrace.training.presets import DefaultSettings
 
@@ -262,6 +280,43 @@ def train(
         final = settings.override(chosen, assignments or [])
         train_default(data, output, final, resume=resume)
         typer.echo(str(output))
+
+
+@app.command()
+def compare(
+    keys: Annotated[
+        list[str], typer.Argument(metavar="KEY...", help="Names of `emotrace systems`; figure-6, face-networks, all.")
+    ],
+    corpus: Annotated[str, typer.Option(help="recola, synthetic, composed or folder.")],
+    root: CorpusRoot = None,
+    small: Small = False,
+    seeds: Annotated[int, typer.Option(help="Every system is trained with the seeds 0 .. N-1.")] = 3,
+    output: Annotated[Path, typer.Option(help="Folder of cells, tables and figures.")] = Path("runs/compare"),
+    workers: Annotated[int | None, typer.Option(help="Cells that are trained side by side; one per core.")] = None,
+    protocol: Annotated[str, typer.Option(help="Of recola: avec2016, or liu2021.")] = "avec2016",
+    assignments: Assignments = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Train and judge systems under one protocol; goes on where it stopped.
+
+    Exit status: 0 all done, 1 some cells failed (each is named with its reason, the rest is kept), 2 wrong usage.
+    """
+    with console.errors_as_lines(debug), console.lab_needed("compare"):
+        from emotrace.training import starting
+
+        found = starting.compare(
+            keys, corpus, root, seeds, output, assignments or [], small=small, workers=workers, protocol=protocol
+        )
+        for name, reason in found.failed.items():
+            console.note(f"{name}: {reason}")
+        if as_json:
+            typer.echo(json.dumps(found.document(), indent=2))
+        else:
+            for path in found.files:
+                typer.echo(str(path))
+        if found.failed:
+            raise typer.Exit(console.FAILED)
 
 
 @app.command()
@@ -281,16 +336,27 @@ def experiment(
 
 @app.command()
 def evaluate(
-    bundle: Annotated[str, typer.Argument(help="Name of a bundle, or its folder.")],
-    corpus: Annotated[str, typer.Option(help="ferplus, ravdess, nemo or composed.")],
-    root: Annotated[Path, typer.Option(help="Folder of the corpus in its official layout.")],
+    bundle: Annotated[str, typer.Argument(help="Name or folder of a bundle, or the folder of a trained system.")],
+    corpus: Annotated[
+        str, typer.Option(help="Of a bundle: ferplus, ravdess, nemo, composed. Of a system: as for `compare`.")
+    ],
+    root: CorpusRoot = None,
     split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
-    only: Annotated[Branch | None, typer.Option(help="Evaluate one branch alone.")] = None,
+    only: Annotated[Branch | None, typer.Option(help="Evaluate one branch of a bundle alone.")] = None,
+    small: Small = False,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Measure a bundle on a split of a corpus."""
+    """Measure a bundle or a trained system on a split of a corpus."""
     with console.errors_as_lines(debug):
+        if (Path(bundle) / "system.json").is_file():
+            with console.lab_needed("evaluate"):
+                from emotrace.training import starting
+
+                _print_figures(starting.evaluate(Path(bundle), corpus, root, split, small=small), as_json)
+            return
+        if root is None:
+            raise typer.BadParameter("a bundle is measured on a corpus in its official layout", param_hint="--root")
         from emotrace import evaluation
         from emotrace.bundle import load_bundle
 

@@ -32,13 +32,13 @@ from emotrace.errors import CorpusError, SettingsError
 from emotrace.media_writer import ClipWriter
 from emotrace.ratings import centred_gold_standard
 from emotrace.recipe import SAMPLE_RATE
-from emotrace.types import FloatArray
+from emotrace.types import FloatArray, Image
 
 SPLITS = ("train", "dev", "test")
 """As the challenge names them."""
 _RATED_SPLITS = ("train", "dev")
 _VERSION = 1
-"""Raised when the same seed gives another corpus."""
+"""Raised when the same seed gives another corpus, also because the drawn head or the babble changed."""
 _MIN_SECONDS, _MAX_SECONDS = 2.0, 1800.0
 _MAX_PER_SPLIT = 99
 _SETTINGS = "generated.json"
@@ -72,7 +72,9 @@ def generate(
     per_split: int = 9,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
-    """Write the corpus, on all cores; the same seconds and seed give the same recordings.
+    """Write the corpus, on all cores; the same seconds and seed give the same sound, labels and drawn pictures.
+
+    What the video encoder makes of the same pictures can differ a little from run to run on a busy machine.
 
     A recording whose files are all there is left alone, so that an interrupted call can be made again; so is one beyond
     `per_split`.
@@ -95,19 +97,16 @@ def generate(
             f"1 to {_MAX_PER_SPLIT} recordings, {_MIN_SECONDS:g} to {_MAX_SECONDS:g} s and a seed of 0 or more."
         )
     names = [(split, number) for split in SPLITS for number in range(1, per_split + 1)]
-    try:
-        _claim(root, {"version": _VERSION, "seconds": seconds, "seed": seed})
-        missing = [name for name in names if not all(path.is_file() for path in _paths(root, *name))]
-        if not missing:
-            return
-        # Spawned, not forked: a forked worker could wait for ever for a lock that a thread of the parent holds.
-        with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
-            made = pool.map(partial(_make, root, seconds, seed), missing)
-            for done, _ in enumerate(made, start=len(names) - len(missing) + 1):
-                if progress is not None:
-                    progress(done, len(names))
-    except OSError as error:
-        raise CorpusError(f"{root} cannot be written to: {error}. Choose another folder or make room.") from error
+    _claim(root, {"version": _VERSION, "seconds": seconds, "seed": seed})
+    missing = [name for name in names if not all(path.is_file() for path in _paths(root, *name))]
+    if not missing:
+        return
+    # Spawned, not forked: a forked worker could wait for ever for a lock that a thread of the parent holds.
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+        made = pool.map(partial(_make, root, seconds, seed), missing)
+        for done, _ in enumerate(made, start=len(names) - len(missing) + 1):
+            if progress is not None:
+                progress(done, len(names))
 
 
 def read_truth(root: Path, name: str) -> Truth:
@@ -142,8 +141,9 @@ def _claim(root: Path, settings: dict[str, float]) -> None:
         return
     if any((root / folder).exists() for folder in _FOLDERS):
         raise CorpusError(f"{root} holds a corpus that was not generated here, no {_SETTINGS}: choose another folder.")
-    root.mkdir(parents=True, exist_ok=True)
-    _write_text(path, json.dumps(settings) + "\n")
+    with _telling_what_failed(root):
+        root.mkdir(parents=True, exist_ok=True)
+        _write_text(path, json.dumps(settings) + "\n")
 
 
 def _paths(root: Path, split: str, number: int) -> list[Path]:
@@ -162,24 +162,21 @@ def _paths(root: Path, split: str, number: int) -> list[Path]:
 
 
 def _make(root: Path, seconds: float, seed: int, recording: tuple[str, int]) -> None:
-    split, number = recording
-    sound, pictures, truth, *ratings = _paths(root, split, number)
-    for path in (sound, pictures, truth, *ratings):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    sources = np.random.SeedSequence([seed, SPLITS.index(split), number]).spawn(5)
+    sources = np.random.SeedSequence([seed, SPLITS.index(recording[0]), recording[1]]).spawn(5)
     told, spoken, heard, seen, rated = (np.random.default_rng(source) for source in sources)
     story = synthetic_story.tell(seconds, told)
     speech = synthetic_voice.speak(story, spoken)
-    _write_sound(sound, synthetic_voice.microphone(speech, story, heard))
-    rate = synthetic_story.PICTURE_RATE_HZ
-    with ClipWriter(pictures, width=synthetic_face.WIDTH, height=synthetic_face.HEIGHT, frame_rate=rate) as clip:
-        for index, picture in enumerate(synthetic_face.film(story, speech, seen)):
-            clip.write_frame(index / rate, picture)
-    reliability = np.stack([story.voice_reliability, story.face_reliability], axis=-1)
-    _write_rows(truth, _TRUTH_COLUMNS, np.concatenate([story.mood, reliability], axis=-1))
-    if ratings:
-        raters = Raters.draw(np.random.default_rng(seed))
-        _write_ratings(ratings, raters.rate(story.mood, rated), f"{split}_{number}")
+    sound, pictures, truth, *ratings = _paths(root, *recording)
+    with _telling_what_failed(root):
+        for path in (sound, pictures, truth, *ratings):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        _write_sound(sound, synthetic_voice.microphone(speech, story, heard))
+        _write_pictures(pictures, synthetic_face.film(story, speech, seen))
+        reliability = np.stack([story.voice_reliability, story.face_reliability], axis=-1)
+        _write_rows(truth, _TRUTH_COLUMNS, np.concatenate([story.mood, reliability], axis=-1))
+        if ratings:
+            raters = Raters.draw(np.random.default_rng(seed))
+            _write_ratings(ratings, raters.rate(story.mood, rated), "_".join(map(str, recording)))
 
 
 def _write_ratings(paths: list[Path], ratings: FloatArray, name: str) -> None:
@@ -223,9 +220,24 @@ def _write_sound(path: Path, samples: FloatArray) -> None:
         sound.writeframes(np.round(samples * 32767).astype("<i2").tobytes())
 
 
+def _write_pictures(path: Path, pictures: Iterator[Image]) -> None:
+    rate = synthetic_story.PICTURE_RATE_HZ
+    with ClipWriter(path, width=synthetic_face.WIDTH, height=synthetic_face.HEIGHT, frame_rate=rate) as clip:
+        for index, picture in enumerate(pictures):
+            clip.write_frame(index / rate, picture)
+
+
 def _write_text(path: Path, text: str) -> None:
     with _new(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+@contextmanager
+def _telling_what_failed(root: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise CorpusError(f"{root} cannot be written to: {error}. Choose another folder or make room.") from error
 
 
 @contextmanager

@@ -20,7 +20,7 @@ _PLACES = ((0.40, 0.60), (0.45, 0.50))
 _SKIN_LIGHT = (0.65, 1.08)
 _EMOTION_REACH = 0.35
 """How far from its point in the plane of arousal and valence an emotion still shows: deviation of a Gaussian."""
-_LOUD = 0.10
+_LOUD = 0.08
 """Root mean square of speech at which the mouth is wide open."""
 _POOR_LIGHT = 0.25
 _POOR_NOISE = 14.0

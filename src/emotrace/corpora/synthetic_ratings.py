@@ -60,4 +60,4 @@ class Raters:
             late = ticks - min(delay, longest) * LABEL_RATE_HZ
             seen = np.stack([np.interp(late, ticks, smooth[:, axis]) for axis in range(NUM_DIMENSIONS)], axis=-1)
             rows.append(scale * seen + bias + _ERROR_SPREAD * slow(len(mood), _ERROR_PERIODS, rng))
-        return np.clip(np.stack(rows), -1, 1).round(DECIMALS).astype(np.float32)
+        return np.asarray(np.clip(np.stack(rows), -1, 1).round(DECIMALS), dtype=np.float32)

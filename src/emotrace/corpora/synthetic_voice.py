@@ -6,12 +6,12 @@ import soxr
 from emotrace.corpora.synthetic_story import LABEL_RATE_HZ, Story, tick_times
 from emotrace.demo_voice import Mood, babble
 from emotrace.recipe import SAMPLE_RATE
-from emotrace.types import FloatArray
+from emotrace.types import BoolArray, FloatArray
 
 _SPEEDS = (0.9, 1.2)
 """How fast the voice is played: pitch, vocal tract and tempo of other people."""
-_LEVELS = (0.6, 0.9)
-_BRIGHTNESS = 0.3
+_LEVELS = (0.4, 0.7)
+_BRIGHTNESS = 0.5
 """Weight of the sample before at valence 1: a smile shortens the vocal tract and brightens the voice."""
 _FADE_SECONDS = 0.02
 _ROOM_NOISE = 3e-4
@@ -56,10 +56,10 @@ def _per_sample(values: FloatArray) -> FloatArray:
     """Return values [T] of the ticks as values [N] of the samples, in straight lines between the ticks."""
     count = round(len(values) * SAMPLE_RATE / LABEL_RATE_HZ)
     at = np.arange(count) * (LABEL_RATE_HZ / SAMPLE_RATE)
-    return np.interp(at, np.arange(len(values)), values).astype(np.float32)
+    return np.asarray(np.interp(at, np.arange(len(values)), values), dtype=np.float32)
 
 
-def _gain(on: np.ndarray) -> FloatArray:
+def _gain(on: BoolArray) -> FloatArray:
     """Return [N]: 1 where it is on, 0 where it is off, with short fades within what is on."""
     samples = SAMPLE_RATE // LABEL_RATE_HZ
     gate = np.repeat(on.astype(np.float32), samples)

@@ -34,7 +34,7 @@ def fit_classes(vectors: Tensor, classes: Tensor, num_classes: int, *, penalty: 
 
     Args:
         vectors: [N, D], about standardised, N > 0.
-        classes: [N] in 0..num_classes - 1; a class that no vector has gets a function that is -1.
+        classes: [N] in 0..num_classes - 1; a class that no vector has gets a function that is -1 or less.
         num_classes: O.
         penalty: as of `fit_regression`.
 
@@ -59,7 +59,7 @@ def _minimised(
         said = vectors @ weights.T + biases
         total = penalty / 2 * weights.square().sum() + shortfall(said).relu().square().mean(dim=0).sum()
         torch.autograd.backward(total)
-        return float(total)
+        return float(total.detach())
 
-    solver.step(cost)
+    solver.step(cost)  # type: ignore[no-untyped-call]
     return weights.detach(), biases.detach()

@@ -151,9 +151,10 @@ def _by_rules(said: Tensor) -> Tensor:
 
 
 def _shares(strength: Tensor, known: Tensor) -> Tensor:
-    """Return shares [B, S, M, 3] that sum to 1 over the modalities; a missing one has none, unless both are missing."""
-    heard = (known | ~known.any(dim=2, keepdim=True)).unsqueeze(-1)
-    counted = (strength.clamp_min(0) + _TINY) * heard  # one that is heard alone decides, whatever its strength
+    """Return shares [B, S, M, 3] that sum to 1 over the modalities; a missing one has none, two missing have halves."""
+    known = known.unsqueeze(-1)
+    counted = (strength + _TINY) * known  # one that is known alone decides, whatever its strength
+    counted = counted.where(known.any(dim=2, keepdim=True), 1)
     return counted / counted.sum(dim=2, keepdim=True)
 
 

@@ -3,10 +3,10 @@
 Paper: S. Zhang et al., IEEE Transactions on Circuits and Systems for Video Technology (2018), reference 19 of Liu &
 Tang 2021. Only its description in section 2 of Liu & Tang was read: a CNN on the voice and a 3D-CNN on pictures are
 trained first, each by itself; their features are joined in a deep belief network; what that finds in the segments of a
-recording is averaged and given to a linear SVM. Ours is all the rest: networks of a few layers that nothing has
-trained before, where the paper fine-tunes large ones; an MLP where the voice comes as descriptors; two Boltzmann
-machines that see no labels; and, as our answers are continuous and causal, a mean over the last second instead of the
-recording, with support vector regression for arousal and valence beside the classification of emotions.
+recording is averaged and given to a linear SVM. Ours is all the rest: networks of a few layers that nothing has trained
+before, where the paper fine-tunes large ones; an MLP where the voice comes as descriptors; two Boltzmann machines that
+see no labels; and, as our answers are continuous and causal, a mean over the last second instead of the recording, with
+support vector regression for arousal and valence beside the classification of emotions.
 
 Axes: B recordings, S steps, N steps of many recordings, P pictures, H and W pixels, D and F widths of the voice's and
 the face's embedding, U hidden units, E emotions.
@@ -103,9 +103,11 @@ class DeepBelief(nn.Module):
         due = torch.arange(steps.video_valid.shape[1], device=steps.video_valid.device) % self.config.learn_every == 0
         steps = steps._replace(audio_valid=steps.audio_valid & due, video_valid=steps.video_valid & due)
         voice, face = self._embeddings(steps)
+        heard, voice_logits = self.voice_heads(self.dropout(voice))
+        seen, face_logits = self.face_heads(self.dropout(face))
         return [
-            SystemOutput(*self.voice_heads(self.dropout(voice)), no_weight(steps), steps.audio_valid),
-            SystemOutput(*self.face_heads(self.dropout(face)), no_weight(steps), steps.video_valid),
+            SystemOutput(heard, voice_logits, no_weight(steps), steps.audio_valid),
+            SystemOutput(seen, face_logits, no_weight(steps), steps.video_valid),
         ]
 
     @torch.no_grad()

@@ -1,9 +1,9 @@
 """Raw waveform and face crop -> arousal, valence and emotions, by networks trained together from end to end.
 
-Paper: P. Tzirakis, G. Trigeorgis, M. A. Nicolaou, B. Schuller & S. Zafeiriou, "End-to-end multimodal emotion recognition
-using deep neural networks", IEEE Journal of Selected Topics in Signal Processing 11 (2017), reference 17 of Liu & Tang
-2021. Only its title and its description in section 2 of Liu & Tang were read: a CNN on the sound, a residual network of
-50 layers on the pictures, LSTM networks on both for the context. Ours is all the rest: the sizes, much smaller, with
+Paper: P. Tzirakis, G. Trigeorgis, M. A. Nicolaou, B. Schuller & S. Zafeiriou, "End-to-end multimodal emotion
+recognition using deep neural networks", IEEE Journal of Selected Topics in Signal Processing 11 (2017), reference 17 of
+Liu & Tang 2021. Only its title and its description in section 2 of Liu & Tang were read: a CNN on the sound, a residual
+network of 50 layers on the pictures, LSTM networks for the context. Ours is all the rest: the sizes, much smaller, with
 nothing trained before; one vector per step from each network, zero where its modality is not known; two layers of LSTM.
 
 Axes: B recordings, S steps, N samples, H and W pixels, D width of an embedding.

@@ -1,6 +1,6 @@
 """Transfer features of voice and face -> arousal, valence and emotions, by an ensemble of three LSTM networks.
 
-Paper: J. Huang et al., on multimodal emotion recognition by transfer learning of deep networks, reference 18 of Liu &
+Paper: Huang et al., on multimodal emotion recognition by transfer learning of deep networks, reference 18 of Liu &
 Tang 2021. Only its description in section 2 of Liu & Tang was read: audio and visual features of networks trained
 elsewhere, LSTM networks on them, and ensemble learning at the level of decisions. Ours is all the rest: the face
 feature is the mean region of the frozen encoder, the voice feature what the front end gives (descriptors, or a

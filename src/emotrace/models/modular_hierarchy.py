@@ -59,10 +59,8 @@ class ModularHierarchy(nn.Module):
         self._side = round(sizes.num_regions**0.5)
         if self._side**2 != sizes.num_regions:
             raise SettingsError(f"{sizes.num_regions} face regions found, a square grid expected: choose its side.")
-        self._voice_widths = _near_equal(voice_width(sizes), config.voice_groups)
-        self._band_rows = _near_equal(self._side, _FACE_BANDS)
-        self.voice = _Module(self._voice_widths, config)
-        self.face = _Module([sizes.region_dim] * len(self._band_rows), config)
+        self.voice = _Module(_near_equal(voice_width(sizes), config.voice_groups), config)
+        self.face = _Module([sizes.region_dim] * min(_FACE_BANDS, self._side), config)
         self.join = nn.Linear(2 * hidden + 2, hidden)
         self.memory = nn.GRU(hidden, hidden, batch_first=True)
         self.dropout = nn.Dropout(config.dropout)
@@ -74,25 +72,27 @@ class ModularHierarchy(nn.Module):
 
     def outputs_to_train(self, steps: Steps) -> Sequence[SystemOutput]:
         """Return the answers of the whole, of the voice module and of the face module."""
-        voice = self.voice(voice_vectors(steps).split(self._voice_widths, dim=-1))
+        voice = self.voice(torch.tensor_split(voice_vectors(steps), len(self.voice.parts), dim=-1))
         face = self.face(self._bands(steps))
         known = torch.stack([steps.audio_valid, steps.video_valid], dim=-1).to(voice.dtype)
         heard = torch.cat([voice * known[..., :1], face * known[..., 1:]], dim=-1)
         remembered, _ = self.memory(self.join(torch.cat([self.dropout(heard), known], dim=-1)).relu())
         return [
-            SystemOutput(*heads(self.dropout(hidden)), no_weight(steps), valid)
-            for heads, hidden, valid in (
-                (self.heads, remembered, any_known(steps)),
-                (self.voice.heads, voice, steps.audio_valid),
-                (self.face.heads, face, steps.video_valid),
-            )
+            self._answer(self.heads, remembered, any_known(steps), steps),
+            self._answer(self.voice.heads, voice, steps.audio_valid, steps),
+            self._answer(self.face.heads, face, steps.video_valid, steps),
         ]
+
+    def _answer(self, heads: AffectHeads, hidden: Tensor, valid: Tensor, steps: Steps) -> SystemOutput:
+        arousal_valence, logits = heads(self.dropout(hidden))
+        return SystemOutput(arousal_valence, logits, no_weight(steps), valid)
 
     def _bands(self, steps: Steps) -> Sequence[Tensor]:
         """Return the mean region [B, S, D] of each band of rows; zero where there is no face."""
-        rows = steps.regions.unflatten(2, (self._side, self._side)).mean(dim=3)
+        side = self._side
+        rows = steps.regions.reshape(*steps.regions.shape[:2], side, side, -1).mean(dim=3)
         rows = rows.masked_fill(~steps.video_valid[..., None, None], 0)
-        return [band.mean(dim=2) for band in rows.split(self._band_rows, dim=2)]
+        return [band.mean(dim=2) for band in torch.tensor_split(rows, len(self.face.parts), dim=2)]
 
 
 class _Module(nn.Module):
@@ -117,6 +117,6 @@ class _Module(nn.Module):
 
 
 def _near_equal(total: int, parts: int) -> list[int]:
-    """Cut a length into parts that differ by one at most; fewer where there is not enough for each."""
+    """Return the lengths that `torch.tensor_split` cuts; fewer where there is not enough for each."""
     parts = min(parts, total)
     return [total // parts + (number < total % parts) for number in range(parts)]

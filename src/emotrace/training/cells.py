@@ -2,9 +2,10 @@
 
 import hashlib
 import json
-import os
+import logging
+import math
 import time
-import uuid
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,9 +13,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.numpy import load_file, save_file
 
 from emotrace.errors import EmotraceError
+from emotrace.timeline import atomic_path
+from emotrace.training.arrays import read_arrays, write_arrays
 from emotrace.training.comparison_rows import Row, StageOneRow
 from emotrace.training.judging import judge
 from emotrace.training.settings import SystemSettings
@@ -99,7 +101,7 @@ def is_done(study: Study, cell: Cell) -> bool:
 def _read(path: Path) -> dict[str, Any]:
     try:
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return {"origin": found["origin"], "result": found["result"]}
+        return {"origin": found["origin"], "result": _with_nan(found["result"])}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise EmotraceError(f"{path} is damaged: delete its folder, and the cell is run again.") from error
 
@@ -111,11 +113,10 @@ def run_cell(study: Study, cell: Cell) -> float:
     started = time.monotonic()
     cell.folder.mkdir(parents=True, exist_ok=True)
     result = _run_face(study, cell) if isinstance(cell, FaceCell) else _run_system(study, cell)
-    temporary = cell.folder / f".{uuid.uuid4().hex}.tmp"
     # JSON has no NaN: what is not defined is null.
-    told = {"origin": cell_origin(study, cell), "result": result}
-    temporary.write_text(json.dumps(_without_nan(told), indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    os.replace(temporary, cell.folder / RESULT)
+    told = _without_nan({"origin": cell_origin(study, cell), "result": result})
+    with atomic_path(cell.folder / RESULT) as temporary:
+        temporary.write_text(json.dumps(told, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     return time.monotonic() - started
 
 
@@ -127,23 +128,31 @@ def _without_nan(value: Any) -> Any:
     return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
+def _with_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _with_nan(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_with_nan(each) for each in value]
+    return math.nan if value is None else value
+
+
 def _run_face(study: Study, cell: FaceCell) -> dict[str, Any]:
     return asdict(train_network(study, cell.settings, cell.key, cell.dimension, cell.seed, cell.folder))
 
 
 def _run_system(study: Study, cell: SystemCell) -> dict[str, Any]:
     settings = cell.settings
-    training, validation, test = (
-        study.tracks(role, settings.front_end, settings.faces) for role in ("train", "validation", "test")
-    )
+    front_end, faces = settings.front_end, settings.faces
+    training, validation = (study.tracks(role, front_end, faces) for role in ("train", "validation"))
     started = time.monotonic()
     system = train_system(training, validation, settings, cell.folder / "training", resume=True)
     seconds = time.monotonic() - started
     how = reading_of(settings, training[0].ticks_per_second)
     save_system(cell.folder, system, settings, how.sizes(training[0]))
     # What was saved is what is judged: a checkpoint that does not reload shows at once.
-    judgement = judge(load_system(cell.folder)[0], settings, validation, test)
-    save_file({name: np.ascontiguousarray(each) for name, each in judgement.predictions.items()}, _predictions(cell))
+    held_out, test = (study.unmoved(study.items[role], front_end, faces) for role in ("validation", "test"))
+    judgement = judge(load_system(cell.folder)[0], settings, held_out, test, study.label_delay_ticks)
+    write_arrays(cell.folder / PREDICTIONS, judgement.predictions, cell_origin(study, cell))
     parameters = sum(each.numel() for each in system.parameters())
     return {
         "figures": dict(judgement.figures) | {"parameters": parameters, "seconds_training": seconds},
@@ -153,17 +162,13 @@ def _run_system(study: Study, cell: SystemCell) -> dict[str, Any]:
     }
 
 
-def _predictions(cell: SystemCell) -> Path:
-    return cell.folder / PREDICTIONS
-
-
 def system_row(cell: SystemCell) -> Row:
     """Return the result of a finished cell."""
     found = _read(cell.folder / RESULT)["result"]
     return Row(
         system=cell.key,
         seed=cell.settings.seed,
-        figures={name: float("nan") if value is None else float(value) for name, value in found["figures"].items()},
+        figures={name: float(value) for name, value in found["figures"].items()},
         intervals={name: (low, high) for name, (low, high) in found["intervals"].items()},
         curves={
             name: {int(share): (first, second) for share, (first, second) in curve.items()}
@@ -187,9 +192,11 @@ def face_row(cell: FaceCell) -> StageOneRow:
 
 def predictions(cell: SystemCell) -> dict[str, FloatArray]:
     """Return what a finished cell said of every test recording, [T, 2]."""
-    return dict(load_file(_predictions(cell)))
+    return read_arrays(cell.folder / PREDICTIONS)
 
 
 def quiet_worker() -> None:
-    """Prepare a worker process: one thread, as its neighbours have the other cores."""
+    """Prepare a worker process: one thread, as its neighbours have the other cores, and no talk between them."""
     torch.set_num_threads(1)
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="pytorch_lightning")

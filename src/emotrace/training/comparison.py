@@ -9,15 +9,17 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 from types import MappingProxyType
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from emotrace.errors import EmotraceError, SettingsError
 from emotrace.training.cells import Cell, FaceCell, SystemCell, is_done, quiet_worker, run_cell
+from emotrace.training.delay import search_delay_seconds
 from emotrace.training.extraction import FrontEnd
 from emotrace.training.face_networks import FACE_NETWORKS
 from emotrace.training.presets import PRESETS
@@ -50,7 +52,9 @@ class ComparisonSettings(Settings):
     """
 
     epochs: int | None = Field(None, gt=0, description="of systems; None: those of each preset")
-    annotation_delay_seconds: float = Field(0.0, ge=0, le=20, description="by which labels lag behind (P-38)")
+    annotation_delay: Literal["search"] | Annotated[float, Field(ge=0, le=20)] = Field(
+        0.0, description="seconds by which the labels lag behind (P-38), or a search on the training recordings"
+    )
     stage_one: StageOneSettings = StageOneSettings()
 
 
@@ -127,6 +131,16 @@ def _face_cell(key: str, place: int, seed: int, output: Path, settings: Comparis
     dimension = DIMENSIONS[place]
     folder = output / "stage-one" / key / dimension / f"seed-{seed}"
     return FaceCell(key, dimension, seed, settings.stage_one, folder)
+
+
+def settle_delay(chosen: Plan, *, workers: int | None = None) -> Plan:
+    """Return the plan with the delay of annotation that its settings ask for; searching needs the features."""
+    delay = chosen.settings.annotation_delay
+    if delay == "search":
+        prepare(chosen, workers=workers)
+        delay = search_delay_seconds(chosen.study)
+        _tell(f"delay of annotation: {delay:.1f} s")
+    return replace(chosen, study=chosen.study.delayed(delay))
 
 
 def run(chosen: Plan, *, workers: int | None = None) -> dict[str, str]:

@@ -173,7 +173,7 @@ def weights_figure(points: Mapping[str, Sequence[tuple[float, float]]], folder: 
     axes.plot([0, 1], [0, 1], color=_GREY, linewidth=0.9, dashes=(8, 3), label="ideal")
     for number, (system, pairs) in enumerate(points.items()):
         _line(axes, {x: defined([y]) for x, y in sorted(pairs)}, number, system)
-    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
+    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     _name(axes, "", "true share of the voice, (1 + r_voice - r_face) / 2", "mean audio weight (0..1)")
     figure.legend(loc="outside right center")
     return _save(figure, folder, "weights")
@@ -265,7 +265,6 @@ def _save(figure: Figure, folder: Path, name: str) -> tuple[Path, Path]:
     svg, png = folder / f"{name}.svg", folder / f"{name}.png"
     with atomic_path(svg) as temporary:
         figure.savefig(temporary, format="svg", metadata={"Date": None, "Creator": None})
-    figure.set_layout_engine("none")  # laid out already, and that is the slow part
     with atomic_path(png) as temporary:
         figure.savefig(temporary, format="png", dpi=_DPI, metadata={"Software": None})
     return svg, png

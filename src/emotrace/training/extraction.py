@@ -5,19 +5,15 @@ A file that is there and of the same origin is not made again, so an interrupted
 """
 
 import hashlib
-import os
-import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
 from emotrace.clock import tick_times
 from emotrace.corpora.composed import Conditions, KnownFace, Material, compose
@@ -28,13 +24,13 @@ from emotrace.features.faces import Detector, make_detector
 from emotrace.features.voice_input import input_shape
 from emotrace.media import ClipInfo, VideoFrame
 from emotrace.recipe import SAMPLE_RATE, Recipe
+from emotrace.training.arrays import Arrays, origin_of, read_arrays, write_arrays
 from emotrace.types import AudioChunk, BoolArray, FloatArray, IntArray
 
 FrontEnd = Literal["descriptors", "descriptors-cut", "spectrum", "egemaps"]
 """H, H with the silence cut out (the literal reading of P-15), S and O of the paper's section 4.1 and 6.2."""
 FRONT_ENDS: tuple[FrontEnd, ...] = get_args(FrontEnd)
 
-Arrays = dict[str, np.ndarray]
 _VERSION = 1
 """Raised whenever the files below change their meaning."""
 
@@ -126,15 +122,7 @@ def is_missing(item: Item, recipe: Recipe, front_ends: Sequence[FrontEnd], folde
     """Tell whether a file of a recording is not there, or not of this origin."""
     wanted = origin(item, recipe)
     paths = [stored(folder, item), *(stored_voice(folder, item, front_end) for front_end in front_ends)]
-    return any(_origin_of(path) != wanted for path in paths)
-
-
-def _origin_of(path: Path) -> str | None:
-    try:
-        with safe_open(path, framework="numpy") as file:
-            return (file.metadata() or {}).get("origin")
-    except (OSError, SafetensorError):  # not there, or cut off: made again, nothing depends on the file
-        return None
+    return any(origin_of(path) != wanted for path in paths)
 
 
 @dataclass(frozen=True)
@@ -157,25 +145,13 @@ def _make(item: Item) -> None:
     work = _WORK["work"]
     wanted = origin(item, work.recipe)
     path = stored(work.folder, item)
-    if _origin_of(path) != wanted:
-        _write(path, _features(item, work), wanted)
-    with safe_open(path, framework="numpy") as file:
-        samples, speech = file.get_tensor("waveform"), file.get_tensor("speech")
+    if origin_of(path) != wanted:
+        write_arrays(path, _features(item, work), wanted)
+    kept = read_arrays(path)
     for front_end in work.front_ends:
         voice_path = stored_voice(work.folder, item, front_end)
-        if _origin_of(voice_path) != wanted:
-            _write(voice_path, voice_arrays(samples, speech, work.recipe, front_end), wanted)
-
-
-def _write(path: Path, arrays: Arrays, source: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
-    try:
-        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, temporary, {"origin": source})
-        os.replace(temporary, path)
-    finally:
-        with suppress(FileNotFoundError):
-            temporary.unlink()
+        if origin_of(voice_path) != wanted:
+            write_arrays(voice_path, voice_arrays(kept["waveform"], kept["speech"], work.recipe, front_end), wanted)
 
 
 def _features(item: Item, work: _Work) -> Arrays:

@@ -44,6 +44,10 @@ __all__ = [
 ]
 
 
+_HEADS: Mapping[int, Literal["one-dimension", "arousal-valence"]] = {1: "one-dimension", 2: "arousal-valence"}
+"""The improved AlexNet's heads by number of outputs."""
+
+
 class FaceNetworkSettings(FaceRegressionSettings):
     """Which face network is trained on which dimension."""
 
@@ -125,7 +129,7 @@ def _improved_alexnet(settings: FaceNetworkSettings, in_channels: int = 1, num_o
         in_channels=in_channels,
         channels=(scaled(first, settings.width), scaled(second, settings.width), scaled(third, settings.width)),
         fc_dim=scaled(published.fc_dim, settings.width),
-        head={1: "one-dimension", 2: "arousal-valence"}[num_outputs],
+        head=_HEADS[num_outputs],
     )
     return _ValuesOnly(ImprovedAlexNet(config))
 
@@ -178,7 +182,7 @@ def train_face_network(
 
     learner = FaceRegression(network, settings)
     batches, held_out = TrainingBatches(training, settings), AllInOrder(validation)
-    fit(learner, settings, batches, held_out, folder, monitor="validation_r2", resume=resume)
+    fit(learner, settings, batches, held_out, folder, monitor="validation_r2", resume=resume, show_progress=False)
     # From the file: a run that had stopped early is not loaded into the learner again.
     curves = _checkpoint(folder / "last.ckpt")["curves"]
     figures = judge(learner, test)

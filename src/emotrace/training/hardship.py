@@ -37,11 +37,6 @@ class Hardship:
     face_percent: int
     voice_percent: int
 
-    @property
-    def name(self) -> str:
-        """Of the curve that it is a point of."""
-        return f"{self.kind} {'face' if self.face_percent else 'voice'}"
-
 
 def mixed(kind: Kind) -> Hardship:
     """Return what the audio weight is judged on: faces bad for a third of the time, voices for another third."""

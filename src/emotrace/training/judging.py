@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from emotrace import metrics, postprocessing
 from emotrace.significance import bootstrap_interval
@@ -50,8 +51,37 @@ class _Said:
     reliability: list[FloatArray]
 
 
+@dataclass(frozen=True)
+class _Judged:
+    """What is judged, and how its answers are moved in time."""
+
+    system: StandardisedSystem
+    settings: SystemSettings
+    delay_ticks: int
+
+    def answers(self, tracks: Sequence[Track]) -> _Said:
+        said = _Said([], [], [], [], [], [])
+        for track in tracks:
+            output = predict(self.system, self.settings, track)
+            known = track.arousal_valence.isfinite().all(dim=1)
+            answer = output.arousal_valence
+            if self.delay_ticks:
+                answer = torch.cat([answer[:1].expand(self.delay_ticks, -1), answer])[: len(track)]
+            said.truth.append(track.arousal_valence[known].numpy())
+            said.answer.append(answer[known].float().numpy())
+            said.emotion.append(track.emotion[known].numpy())
+            said.told_emotion.append(output.emotion_logits[known].argmax(dim=1).numpy())
+            said.weight.append(output.audio_weight[known].float().numpy())
+            said.reliability.append(track.reliability[known].numpy())
+        return said
+
+
 def judge(
-    system: StandardisedSystem, settings: SystemSettings, validation: Sequence[Track], test: Sequence[Track]
+    system: StandardisedSystem,
+    settings: SystemSettings,
+    validation: Sequence[Track],
+    test: Sequence[Track],
+    delay_ticks: int = 0,
 ) -> Judgement:
     """Return the figures of a system.
 
@@ -60,8 +90,10 @@ def judge(
         settings: of the system.
         validation: recordings that post-processing is fitted on.
         test: recordings to be judged on; two at least.
+        delay_ticks: by which the labels that it learnt from had been moved forward: its answers are moved back.
     """
-    said = _answers(system, settings, test)
+    judged = _Judged(system, settings, delay_ticks)
+    said = judged.answers(test)
     figures: dict[str, float] = {}
     intervals: dict[str, tuple[float, float]] = {}
     for place, dimension in enumerate(DIMENSIONS):
@@ -70,12 +102,16 @@ def judge(
         interval = bootstrap_interval(truth, answer, metrics.ccc)
         intervals[f"ccc_{dimension}"] = (interval.low, interval.high)
     figures |= _emotion_figures(said)
-    figures |= _post_processed(_answers(system, settings, validation), said, test[0].ticks_per_second)
+    figures |= _post_processed(judged.answers(validation), said, test[0].ticks_per_second)
     figures["beta_own"] = _weight_correlation(said)
-    curves = {name: {share: _pair_at(system, settings, test, name, share) for share in SHARES} for name in CURVES}
+    untouched = figures["ccc_arousal"], figures["ccc_valence"]
+    curves = {
+        name: {share: _pair_at(judged, test, name, share) if share else untouched for share in SHARES}
+        for name in CURVES
+    }
     points: dict[str, list[tuple[float, float]]] = {}
     for kind in ("missing", "contradicting"):
-        hard = _answers(system, settings, _endured(test, mixed(kind)))
+        hard = judged.answers(_endured(test, mixed(kind)))
         figures[f"beta_{kind}"] = _weight_correlation(hard)
         points[kind] = _weight_points(hard)
     predictions = {track.name: answer for track, answer in zip(test, said.answer, strict=True)}
@@ -94,20 +130,6 @@ def trace_figures(truth: Sequence[FloatArray], answer: Sequence[FloatArray]) -> 
         "r2": metrics.r_squared(wanted, told),
         "sagr": metrics.sagr(wanted, told),
     }
-
-
-def _answers(system: StandardisedSystem, settings: SystemSettings, tracks: Sequence[Track]) -> _Said:
-    said = _Said([], [], [], [], [], [])
-    for track in tracks:
-        output = predict(system, settings, track)
-        known = track.arousal_valence.isfinite().all(dim=1)
-        said.truth.append(track.arousal_valence[known].numpy())
-        said.answer.append(output.arousal_valence[known].float().numpy())
-        said.emotion.append(track.emotion[known].numpy())
-        said.told_emotion.append(output.emotion_logits[known].argmax(dim=1).numpy())
-        said.weight.append(output.audio_weight[known].float().numpy())
-        said.reliability.append(track.reliability[known].numpy())
-    return said
 
 
 def _emotion_figures(said: _Said) -> dict[str, float]:
@@ -141,9 +163,7 @@ def _endured(tracks: Sequence[Track], hardship: Hardship) -> list[Track]:
     return [endure(track, hardship, other) for track, other in zip(tracks, others, strict=True)]
 
 
-def _pair_at(
-    system: StandardisedSystem, settings: SystemSettings, test: Sequence[Track], name: str, share: int
-) -> tuple[float, float]:
+def _pair_at(judged: _Judged, test: Sequence[Track], name: str, share: int) -> tuple[float, float]:
     kind, modality = name.split()
     assert kind in ("missing", "contradicting")
     hardship = Hardship(
@@ -151,7 +171,7 @@ def _pair_at(
         face_percent=share if modality == "face" else 0,
         voice_percent=share if modality == "voice" else 0,
     )
-    said = _answers(system, settings, _endured(test, hardship))
+    said = judged.answers(_endured(test, hardship))
     truth, answer = np.concatenate(said.truth), np.concatenate(said.answer)
     return metrics.ccc(truth[:, 0], answer[:, 0]), metrics.ccc(truth[:, 1], answer[:, 1])
 

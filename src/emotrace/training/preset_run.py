@@ -54,8 +54,10 @@ def evaluate_system(folder: Path, study: Study, split: str) -> Figures:
         raise SettingsError(f"--split {split}: no labelled recordings there; there are some of {', '.join(known)}.")
     cell = SystemCell(folder.name, settings, folder)
     prepare(Plan(study, (cell,), (), ComparisonSettings(), folder))
-    validation = study.tracks("validation", settings.front_end, settings.faces)
-    judgement = judge(system, settings, validation, study.unmoved(items, settings.front_end, settings.faces))
+    held_out, judged = (
+        study.unmoved(each, settings.front_end, settings.faces) for each in (study.items["validation"], items)
+    )
+    judgement = judge(system, settings, held_out, judged, study.label_delay_ticks)
     return {"system": settings.system, "corpus": study.corpus, "split": split, "recordings": len(items)} | dict(
         judgement.figures
     )

@@ -71,11 +71,11 @@ class Preset:
 def _trained(system: SystemName, **changes: object) -> SystemSettings:
     base: dict[str, object] = {
         "system": system,
-        "epochs": 24,
+        "epochs": 16,
         "batch_size": 16,
         "learning_rate": 1e-3,
         "weight_decay": 0.01,
-        "patience": 24,
+        "patience": 16,
         "average_decay": 0.95,
         "precision": "32-true",
     }

@@ -22,7 +22,7 @@ from emotrace.evaluation import COMPOSED_COUNT, COMPOSED_SEED, composed_material
 from emotrace.inference.session import Branches
 from emotrace.ratings import shift_labels
 from emotrace.recipe import Recipe
-from emotrace.training.extraction import ComposedRecording, FrontEnd, Item, extract_all, is_missing
+from emotrace.training.extraction import ComposedRecording, FrontEnd, Item, extract_all, is_missing, origin
 from emotrace.training.tracks import Track, encode_faces, load_track
 
 CORPORA = ("recola", "synthetic", "composed", "folder")
@@ -104,9 +104,14 @@ class Study:
     def _regions(self, faces: str) -> Path:
         return self.folder / f"regions-{faces}"
 
+    def delayed(self, seconds: float) -> "Study":
+        """Return the same, the labels to learn from moved forward by the delay of annotation (P-38)."""
+        return replace(self, label_delay_ticks=round(seconds * RECIPE.label_rate_hz))
+
     def digest(self) -> str:
         """Return 16 hex digits of everything that a result depends on beside system and seed."""
-        told = repr([self.corpus, self.note, self.label_delay_ticks, sorted(item.name for item in self.all_items)])
+        roles = {role: [origin(item, RECIPE) for item in items] for role, items in self.items.items()}
+        told = repr([self.corpus, self.note, self.label_delay_ticks, roles])
         return hashlib.sha256(f"{RECIPE.digest()} {load_bundle().digest} {told}".encode()).hexdigest()[:16]
 
 

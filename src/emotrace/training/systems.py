@@ -1,8 +1,6 @@
 """Settings and sizes -> a system that can be trained, compared, written to disk and read again."""
 
 import json
-import os
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,14 +8,14 @@ from types import MappingProxyType
 from typing import cast
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from emotrace.errors import EmotraceError
 from emotrace.layers.steps import Sizes, Steps, System, SystemOutput
 from emotrace.models import COMPARATORS
 from emotrace.models.decision_fusion import DecisionFusion, DecisionFusionConfig
+from emotrace.timeline import atomic_path
+from emotrace.training.arrays import read_tensors, write_arrays
 from emotrace.training.fusion_system import FusionSystem, FusionSystemConfig
 from emotrace.training.settings import SystemSettings
 from emotrace.training.tracks import Reading, Track
@@ -101,12 +99,11 @@ def reading_of(settings: SystemSettings, ticks_per_second: float) -> Reading:
 def save_system(folder: Path, system: StandardisedSystem, settings: SystemSettings, sizes: Sizes) -> None:
     """Write a trained system: `weights.safetensors`, and `system.json` at last, which makes it complete."""
     folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f".{uuid.uuid4().hex}.tmp"
-    save_file({name: value.contiguous() for name, value in system.state_dict().items()}, temporary)
-    os.replace(temporary, folder / WEIGHTS)
+    state = {name: value.cpu().numpy() for name, value in system.state_dict().items()}
+    write_arrays(folder / WEIGHTS, state, settings.system)
     told = {"settings": settings.model_dump(mode="json"), "sizes": asdict(sizes)}
-    temporary.write_text(json.dumps(told, indent=2) + "\n")
-    os.replace(temporary, folder / SYSTEM)
+    with atomic_path(folder / SYSTEM) as temporary:
+        temporary.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
 
 
 def load_system(folder: Path) -> tuple[StandardisedSystem, SystemSettings]:
@@ -120,8 +117,8 @@ def load_system(folder: Path) -> tuple[StandardisedSystem, SystemSettings]:
         settings = SystemSettings.model_validate(told["settings"])
         sizes = Sizes(**told["sizes"] | {"voice_shape": tuple(told["sizes"]["voice_shape"])})
         system = build(settings, sizes)
-        system.load_state_dict(load_file(folder / WEIGHTS))
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        system.load_state_dict(read_tensors(folder / WEIGHTS))
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, EmotraceError) as error:
         raise EmotraceError(
             f"{folder} holds no trained system that can be read: {' '.join(str(error).split())[:300]}. "
             "Expected a folder that `emotrace train` or `emotrace compare` wrote."

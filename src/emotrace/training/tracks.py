@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from emotrace.layers.steps import Need, Sizes, Steps
 from emotrace.recipe import SAMPLE_RATE, Recipe
+from emotrace.training.arrays import origin_of, read_tensors, write_arrays
 from emotrace.training.extraction import FrontEnd, Item, origin, stored, stored_voice
 
 _FACES_AT_ONCE = 256
@@ -83,8 +83,8 @@ def load_track(folder: Path, item: Item, front_end: FrontEnd, regions: Path, rat
         regions: folder that `encode_faces` filled.
         rate_hz: of the label clock.
     """
-    base = load_file(stored(folder, item))
-    heard = load_file(stored_voice(folder, item, front_end))
+    base = read_tensors(stored(folder, item))
+    heard = read_tensors(stored_voice(folder, item, front_end))
     return Track(
         name=item.name,
         subject=item.subject,
@@ -94,7 +94,7 @@ def load_track(folder: Path, item: Item, front_end: FrontEnd, regions: Path, rat
         speech_energy=base["speech_energy"],
         waveform=base["waveform"],
         crops=base["crops"],
-        regions=load_file(_regions_file(regions, item))["regions"],
+        regions=read_tensors(_regions_file(regions, item))["regions"],
         face_index=base["face_index"],
         emotion=base["emotion"],
         arousal_valence=base["arousal_valence"],
@@ -116,18 +116,14 @@ def encode_faces(
         regions: folder of the results.
         digest: of the encoder.
     """
-    regions.mkdir(parents=True, exist_ok=True)
     for item in items:
         path, told = _regions_file(regions, item), f"{digest} {origin(item, recipe)}"
-        note = path.with_suffix(".origin")
-        if path.exists() and note.exists() and note.read_text() == told:
+        if origin_of(path) == told:
             continue
-        crops = load_file(stored(folder, item))["crops"]
+        crops = read_tensors(stored(folder, item))["crops"]
         shown = crops if len(crops) else torch.zeros((1, *crops.shape[1:]), dtype=torch.uint8)
         parts = [encode(part[:, None].float() / 255).half() for part in torch.split(shown, _FACES_AT_ONCE)]
-        note.unlink(missing_ok=True)
-        save_file({"regions": torch.cat(parts)[: len(crops)].contiguous()}, path)
-        note.write_text(told)
+        write_arrays(path, {"regions": torch.cat(parts)[: len(crops)].numpy()}, told)
 
 
 def _regions_file(folder: Path, item: Item) -> Path:

@@ -1,0 +1,101 @@
+"""What is typed -> a study, settings and a run: the lab's commands."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from emotrace.errors import SettingsError
+from emotrace.training import comparison, preset_run, settings
+from emotrace.training.comparison_report import Report, write_report
+from emotrace.training.presets import PRESETS
+from emotrace.training.settings import SystemSettings
+from emotrace.training.study import open_study
+
+Figures = dict[str, object]
+_SMALL_EPOCHS = 6
+
+
+@dataclass(frozen=True, eq=False)
+class Compared:
+    """What a comparison gave.
+
+    Attributes:
+        report: of the finished cells.
+        failed: name of a cell -> why it failed.
+    """
+
+    report: Report
+    failed: Mapping[str, str]
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """What was written."""
+        return self.report.files
+
+    def document(self) -> Figures:
+        """Return the same as plain data."""
+        return {
+            "systems": [{"system": row.system, "seed": row.seed} | dict(row.figures) for row in self.report.rows],
+            "tests": {name: vars(test) for name, test in self.report.tested.items()},
+            "failed": dict(self.failed),
+            "files": [str(path) for path in self.files],
+        }
+
+
+def compare(
+    keys: Sequence[str],
+    corpus: str,
+    root: Path | None,
+    seeds: int,
+    output: Path,
+    assignments: Sequence[str],
+    *,
+    small: bool,
+    workers: int | None,
+    protocol: str,
+) -> Compared:
+    """Train and judge systems, and write the report.
+
+    Raises:
+        SettingsError: a name, a number or a setting is wrong.
+        CorpusError: the corpus is not as it should be.
+    """
+    chosen = settings.override(comparison.ComparisonSettings(), list(assignments))
+    if small:
+        chosen = comparison.small(chosen)
+    comparison.resolve(keys)  # a wrong name is told before a corpus is made
+    study = open_study(corpus, root, output, small=small, protocol=protocol)
+    plan = comparison.settle_delay(comparison.plan(keys, study, seeds, output, chosen), workers=workers)
+    failed = comparison.run(plan, workers=workers)
+    return Compared(write_report(plan, failed), failed)
+
+
+def train(
+    preset: str, corpus: str, root: Path | None, output: Path, assignments: Sequence[str], *, small: bool
+) -> Figures:
+    """Train one system and return its figures.
+
+    Args:
+        preset: key of `PRESETS`, or a YAML file of the same shape as its settings.
+        corpus: see `study.open_study`.
+        root: likewise.
+        output: folder of the run.
+        assignments: KEY=VALUE.
+        small: few short recordings and epochs.
+    """
+    if preset in PRESETS:
+        chosen = PRESETS[preset].settings
+    elif Path(preset).is_file():
+        chosen = settings.read(SystemSettings, Path(preset))
+    else:
+        raise SettingsError(f"There is no preset and no file {preset!r}: expected one of {', '.join(PRESETS)}.")
+    if small:
+        chosen = chosen.model_copy(update={"epochs": _SMALL_EPOCHS})
+    final = settings.override(chosen, list(assignments))
+    study = open_study(corpus, root, output, small=small)
+    return preset_run.train_preset(Path(preset).stem, final, study, output)
+
+
+def evaluate(folder: Path, corpus: str, root: Path | None, split: str, *, small: bool) -> Figures:
+    """Return the figures of a trained system on a split of a corpus."""
+    return preset_run.evaluate_system(folder, open_study(corpus, root, folder, small=small), split)
