@@ -21,13 +21,13 @@ from torch import Tensor, nn
 
 from emotrace.layers.heads import AffectHeads
 from emotrace.layers.steps import Need, Sizes, Steps, SystemOutput, any_known, no_weight
+from emotrace.layers.vectors import face_vectors, voice_vectors, voice_width
 
 MEMBERS = ("voice", "face", "both")
 """M in this order."""
 DECISIONS = ("arousal", "valence", "emotion")
 """What has combination weights of its own, in this order."""
 
-_SPECTRUM_SIDE = 12
 _RIDGE = 1e-3
 """Share of the mean squared error that is added to each member's own, so that equal members share their weight."""
 
@@ -61,7 +61,7 @@ class LstmEnsemble(nn.Module):
     def __init__(self, config: LstmEnsembleConfig) -> None:
         super().__init__()
         self.config = config
-        voice = _voice_width(config.sizes.voice_shape)
+        voice = voice_width(config.sizes)
         face = config.sizes.region_dim
         self.members = nn.ModuleList(_Member(width, config) for width in (voice, face, voice + face))
         self.register_buffer("weights", torch.full((len(DECISIONS), len(MEMBERS)), 1 / len(MEMBERS)))
@@ -83,7 +83,7 @@ class LstmEnsemble(nn.Module):
 
     def outputs_to_train(self, steps: Steps) -> Sequence[SystemOutput]:
         """Return what each of `MEMBERS` says, valid where its own input is known."""
-        voice, face = _voice_features(steps), _face_features(steps)
+        voice, face = voice_vectors(steps), face_vectors(steps)
         features = (voice, face, torch.cat([voice, face], dim=-1))
         decided = [member(inputs) for member, inputs in zip(self.members, features, strict=True)]
         speaks = _speaks(steps).unbind(dim=-1)
@@ -164,22 +164,6 @@ class _Member(nn.Module):
         hidden, _ = self.lstm(self.dropout(self.project(features).relu()))
         arousal_valence, logits = self.heads(self.dropout(hidden))
         return arousal_valence, logits
-
-
-def _voice_width(voice_shape: tuple[int, ...]) -> int:
-    return voice_shape[0] if len(voice_shape) == 1 else _SPECTRUM_SIDE**2
-
-
-def _voice_features(steps: Steps) -> Tensor:
-    """Return [B, S, F]: the descriptors, or the spectrum averaged down; zero where there is no voice."""
-    voice = steps.voice
-    if voice.ndim > 3:
-        voice = nn.functional.adaptive_avg_pool2d(voice, _SPECTRUM_SIDE).flatten(2)
-    return voice.masked_fill(~steps.audio_valid.unsqueeze(-1), 0)
-
-
-def _face_features(steps: Steps) -> Tensor:
-    return steps.regions.masked_fill(~steps.video_valid[..., None, None], 0).mean(dim=-2)
 
 
 def _speaks(steps: Steps) -> Tensor:
