@@ -53,6 +53,7 @@ class Manifest(_Part):
         recipe: how media becomes features.
         recipe_digest: of the recipe, with the version of the feature code that the networks were trained on.
         emotions: order of the fusion's and the face branch's logits.
+        tells_emotions: whether the fusion learnt emotions; where not, their columns stay empty.
         voice_classes: order of the voice branch's logits.
         hidden_dim: width of the fusion's carried state.
         face_prior: how often each emotion stands in the face branch's corpus; the graph's logits are without it.
@@ -72,6 +73,7 @@ class Manifest(_Part):
     recipe: Recipe
     recipe_digest: str
     emotions: tuple[str, ...]
+    tells_emotions: bool = True
     voice_classes: tuple[str, ...]
     hidden_dim: int = Field(gt=0, le=8192)
     face_prior: tuple[_Share, ...]

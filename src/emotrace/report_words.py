@@ -11,7 +11,9 @@ def summary_in_words(timeline: Timeline) -> str:
     if not len(timeline):
         return "There is nothing to show: no moment of the recording could be analysed."
     sentences = [_words_on_evidence(timeline, summary)]
-    if summary["dominant_emotion"] is None:
+    if summary["dominant_emotion"] is None and summary["mean_arousal"] is not None:
+        sentences.append("The bundle tells no emotions.")
+    elif summary["dominant_emotion"] is None:
         sentences.append("That is too little to read an emotion from, so the trace is empty.")
     else:
         sentences.append(_words_on_emotions(summary, summary["dominant_emotion"]))

@@ -65,4 +65,3 @@ def test_nothing_changes_at_a_share_of_zero() -> None:
     hard = endure(ONE, Hardship("contradicting", 0, 0), OTHER)
     assert torch.equal(hard.face_index, ONE.face_index)
     assert torch.equal(hard.waveform, ONE.waveform)
-

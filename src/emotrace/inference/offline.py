@@ -27,6 +27,8 @@ from emotrace.timeline import (
 )
 from emotrace.types import BoolArray, Features
 
+NO_EMOTIONS = "the bundle was trained on recordings without labels of emotions, so it gives no probabilities of them"
+"""Stands among the problems of a timeline whose emotion columns are empty for this reason."""
 Progress = Callable[[float, float | None], None]
 """Called with the seconds of media done and the duration, None where the file does not say."""
 
@@ -73,7 +75,7 @@ def analyze(
             bundle_digest=loaded.digest,
             emotrace_version=emotrace.__version__,
             settings=settings,
-            problems=clip.problems,
+            problems=(*clip.problems, *([] if loaded.manifest.tells_emotions else [NO_EMOTIONS])),
             gaps=_gaps(clip, joined, settings, duration),
         )
     return Timeline(_columns(joined, estimates), metadata)

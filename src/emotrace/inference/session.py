@@ -24,7 +24,7 @@ class Estimates:
     Attributes:
         arousal: [T] in [-1, 1].
         valence: [T] in [-1, 1].
-        emotions: [T, E] probabilities in the order of `labels.EMOTIONS`.
+        emotions: [T, E] probabilities in the order of `labels.EMOTIONS`; all NaN for a bundle that tells none.
         audio_weight: [T] beta of eq. 30.
     """
 
@@ -85,10 +85,11 @@ class Session:
             inputs.audio[None], inputs.regions[None], inputs.audio_valid[None], inputs.video_valid[None], *state
         )
         unknown = ~(inputs.audio_valid | inputs.video_valid)
+        untold = unknown | (not self.bundle.manifest.tells_emotions)
         estimates = Estimates(
             arousal=_blank(np.clip(arousal_valence[0, :, 0], -1, 1), unknown),
             valence=_blank(np.clip(arousal_valence[0, :, 1], -1, 1), unknown),
-            emotions=_blank(softmax(logits[0]), unknown),
+            emotions=_blank(softmax(logits[0]), untold),
             audio_weight=_blank(audio_weight[0], unknown),
         )
         return estimates, (carried[0], carried[1])

@@ -5,9 +5,11 @@ from pathlib import Path
 from emotrace.errors import EmotraceError, SettingsError
 from emotrace.training.cells import SystemCell, system_row
 from emotrace.training.comparison import ComparisonSettings, Plan, prepare, run
+from emotrace.training.comparison_rows import Row
 from emotrace.training.judging import judge
 from emotrace.training.settings import SystemSettings
 from emotrace.training.study import Study
+from emotrace.training.system_bundle import fits_a_bundle, save_as_bundle
 from emotrace.training.systems import load_system
 
 Figures = dict[str, object]
@@ -20,7 +22,8 @@ def train_preset(name: str, settings: SystemSettings, study: Study, output: Path
         name: of the preset or the file with its settings.
         settings: of the system.
         study: the corpus.
-        output: `weights.safetensors`, `system.json`, `result.json`, checkpoints.
+        output: `weights.safetensors`, `system.json`, `result.json`, checkpoints, and `bundle` where a bundle can hold
+            the system.
 
     Raises:
         EmotraceError: the training failed, or `output` holds a run of other settings.
@@ -30,7 +33,17 @@ def train_preset(name: str, settings: SystemSettings, study: Study, output: Path
     if failed:
         raise EmotraceError(next(iter(failed.values())))
     row = system_row(cell)
+    if fits_a_bundle(settings):
+        _bundle(cell, study, row)
     return {"system": row.system, "seed": row.seed} | dict(row.figures)
+
+
+def _bundle(cell: SystemCell, study: Study, row: Row) -> None:
+    """Write `bundle`, with which `emotrace analyze` can use the system."""
+    system, settings = load_system(cell.folder)
+    judged = {name: row.figure(name) for name in ("ccc_arousal", "ccc_valence", "rmse_arousal", "rmse_valence")}
+    tells_emotions = "unweighted_average_recall" in row.figures
+    save_as_bundle(cell.folder / "bundle", system, settings, judged, study.note, tells_emotions=tells_emotions)
 
 
 def evaluate_system(folder: Path, study: Study, split: str) -> Figures:

@@ -48,9 +48,13 @@ class StandardisedSystem(nn.Module):
         """Return the steps with standardised voice inputs, zero where no voice is valid."""
         if not steps.voice.shape[-1]:
             return steps
-        scores = ((steps.voice - self.mean) / self.deviation).clamp(-_MOST_DEVIATIONS, _MOST_DEVIATIONS)
+        scores = self.scores(steps.voice)
         known = steps.audio_valid.reshape(*steps.audio_valid.shape, *(1,) * (scores.ndim - 2))
         return steps._replace(voice=torch.where(known, scores, 0.0))
+
+    def scores(self, voice: Tensor) -> Tensor:
+        """Return voice inputs [..., *shape] in standard deviations from their mean."""
+        return ((voice - self.mean) / self.deviation).clamp(-_MOST_DEVIATIONS, _MOST_DEVIATIONS)
 
     def forward(self, steps: Steps) -> SystemOutput:
         """Return the system's answer."""
