@@ -52,7 +52,8 @@ def test_a_system_analyses_a_file_at_its_own_steps(key: str, clip: Path, tmp_pat
     known = ~np.isnan(timeline["arousal"])
     assert known.any()
     assert np.abs(timeline["arousal"][known]).max() <= 1
-    np.testing.assert_allclose(sum(timeline[emotion] for emotion in EMOTIONS)[known], 1, atol=1e-5)
+    total = np.sum([timeline[emotion] for emotion in EMOTIONS], axis=0)
+    np.testing.assert_allclose(total[known], 1, atol=1e-5)
 
 
 def test_a_system_without_emotions_leaves_their_columns_empty_and_says_so(clip: Path, tmp_path: Path) -> None:

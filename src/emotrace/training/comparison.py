@@ -173,7 +173,8 @@ def prepare(chosen: Plan, *, workers: int | None = None) -> None:
 def _encode_improved_alexnet(chosen: Plan, workers: int | None) -> None:
     """Train stage one where stage two needs it, with seed 0, and run it over all faces."""
     cells = [_face_cell("improved-alexnet", place, 0, chosen.output, chosen.settings) for place in range(2)]
-    failed = _run_all([cell for cell in cells if not is_done(chosen.study, cell)], chosen.study, workers)
+    todo: list[Cell] = [cell for cell in cells if not is_done(chosen.study, cell)]
+    failed = _run_all(todo, chosen.study, workers)
     if failed:
         raise EmotraceError(f"Stage one failed, which stage two needs: {next(iter(failed.values()))}")
     digest, encode = regions_of_improved_alexnet(chosen.settings.stage_one, [cell.folder for cell in cells])

@@ -162,7 +162,7 @@ def _features(item: Item, work: _Work) -> Arrays:
     composition = compose(work.materials[item.split], work.recipe, rng, item.conditions)
     arrays = _read(nullcontext(composition), work.recipe, KnownFace(work.recipe))
     ticks = len(arrays["speech"])
-    labels = {"emotion": composition.emotion, "arousal_valence": composition.arousal_valence()}
+    labels: Arrays = {"emotion": composition.emotion, "arousal_valence": composition.arousal_valence()}
     return arrays | {name: values[:ticks] for name, values in labels.items()}
 
 

@@ -42,8 +42,8 @@ class FusionSystem(nn.Module):
         shape = config.sizes.voice_shape
         self.spectrum: SpectrogramCnn | None = None
         if len(shape) == 2:
-            sizes = {"height": shape[0], "width": shape[1]}
-            self.spectrum = SpectrogramCnn(SpectrogramCnnConfig(embedding_dim=_VOICE_DIM, **sizes))
+            cnn = SpectrogramCnnConfig(height=shape[0], width=shape[1], embedding_dim=_VOICE_DIM)
+            self.spectrum = SpectrogramCnn(cnn)
         audio_dim = shape[0] if self.spectrum is None else _VOICE_DIM
         self.fusion: BimodalAttention | Concatenation
         if config.network == "concatenation":

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import MappingProxyType
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -66,7 +66,7 @@ class StandardisedSystem(nn.Module):
 
     def fit_standardiser(self, tracks: Sequence[Track]) -> None:
         """Take mean and standard deviation of the voice inputs that the training recordings use."""
-        used = [track.voice[track.voice_index[track.audio_valid].unique()].double() for track in tracks]
+        used = [track.voice[torch.unique(track.voice_index[track.audio_valid])].double() for track in tracks]
         rows = torch.cat([part for part in used if len(part)]) if any(map(len, used)) else None
         if rows is None:
             return
@@ -90,7 +90,7 @@ def build(settings: SystemSettings, sizes: Sizes) -> StandardisedSystem:
     if settings.system == "decision-fusion":
         rule = DecisionFusionConfig(sizes=sizes, rule=settings.decision_rule)
         return StandardisedSystem(DecisionFusion(rule), sizes)
-    model = COMPARATORS[settings.system]
+    model: Any = COMPARATORS[settings.system]  # its own Config, which no type can say
     return StandardisedSystem(model(model.Config(sizes=sizes)), sizes)
 
 
