@@ -25,7 +25,8 @@ from emotrace.training.face_networks import FACE_NETWORKS
 from emotrace.training.presets import PRESETS
 from emotrace.training.settings import Settings, SystemSettings
 from emotrace.training.stage_one import DIMENSIONS, StageOneSettings, regions_of_improved_alexnet
-from emotrace.training.study import Study, bundle_faces
+from emotrace.training.study import RECIPE, Study, bundle_faces
+from emotrace.training.systems import reading_of
 
 _COMPARED_IN_FIGURE_6 = (
     "bimodal-attention",
@@ -52,6 +53,7 @@ class ComparisonSettings(Settings):
     """
 
     epochs: int | None = Field(None, gt=0, description="of systems; None: those of each preset")
+    is_small: bool = Field(False, description="a try in minutes: six epochs, three of systems of pictures or spectra")
     annotation_delay: Literal["search"] | Annotated[float, Field(ge=0, le=20)] = Field(
         0.0, description="seconds by which the labels lag behind (P-38), or a search on the training recordings"
     )
@@ -61,7 +63,7 @@ class ComparisonSettings(Settings):
 def small(settings: ComparisonSettings) -> ComparisonSettings:
     """Return the same for a try in minutes: few epochs, tiny face networks."""
     tiny = settings.stage_one.model_copy(update={"epochs": 2, "crops_per_epoch": 300, "width": 0.03})
-    return settings.model_copy(update={"epochs": settings.epochs or 6, "stage_one": tiny})
+    return settings.model_copy(update={"is_small": True, "stage_one": tiny})
 
 
 def resolve(keys: Sequence[str]) -> list[str]:
@@ -124,7 +126,14 @@ def plan(keys: Sequence[str], study: Study, seeds: int, output: Path, settings: 
 
 
 def _seeded(settings: SystemSettings, seed: int, shared: ComparisonSettings) -> SystemSettings:
-    return settings.model_copy(update={"seed": seed, "epochs": shared.epochs or settings.epochs})
+    epochs = small_epochs(settings) if shared.is_small else settings.epochs
+    return settings.model_copy(update={"seed": seed, "epochs": shared.epochs or epochs})
+
+
+def small_epochs(settings: SystemSettings) -> int:
+    """Return the epochs of a try in minutes: fewer where each costs much."""
+    costs_much = settings.front_end == "spectrum" or "crops" in reading_of(settings, RECIPE.label_rate_hz).needs
+    return 3 if costs_much else 6
 
 
 def _face_cell(key: str, place: int, seed: int, output: Path, settings: ComparisonSettings) -> FaceCell:

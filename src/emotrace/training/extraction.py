@@ -23,7 +23,7 @@ from emotrace.features.extract import Source, extract
 from emotrace.features.faces import Detector, make_detector
 from emotrace.features.voice_input import input_shape
 from emotrace.media import ClipInfo, VideoFrame
-from emotrace.recipe import SAMPLE_RATE, Recipe
+from emotrace.recipe import SAMPLE_RATE, AudioRecipe, Recipe
 from emotrace.training.arrays import Arrays, origin_of, read_arrays, write_arrays
 from emotrace.types import AudioChunk, BoolArray, FloatArray, IntArray
 
@@ -31,6 +31,8 @@ FrontEnd = Literal["descriptors", "descriptors-cut", "spectrum", "egemaps"]
 """H, H with the silence cut out (the literal reading of P-15), S and O of the paper's section 4.1 and 6.2."""
 FRONT_ENDS: tuple[FrontEnd, ...] = get_args(FrontEnd)
 
+SPECTRUM_HOP_SECONDS = 1.0
+"""The paper's shift of segments (P-14): a spectrum costs its network a hundred times what descriptors cost theirs."""
 _VERSION = 1
 """Raised whenever the files below change their meaning."""
 
@@ -84,6 +86,19 @@ def stored_voice(folder: Path, item: Item, front_end: FrontEnd) -> Path:
     return folder / front_end / f"{item.name}.safetensors"
 
 
+def audio_recipe(recipe: Recipe, front_end: FrontEnd) -> AudioRecipe:
+    """Return how a front end hears."""
+    changes: dict[str, object] = {"front_end": front_end.removesuffix("-cut")}
+    if front_end == "spectrum":
+        changes["hop_seconds"] = SPECTRUM_HOP_SECONDS
+    return recipe.audio.model_copy(update=changes)
+
+
+def _voice_origin(item: Item, recipe: Recipe, front_end: FrontEnd) -> str:
+    own = f" every {SPECTRUM_HOP_SECONDS} s" if front_end == "spectrum" else ""
+    return f"{origin(item, recipe)}{own}"
+
+
 def extract_all(
     items: Sequence[Item],
     recipe: Recipe,
@@ -120,9 +135,8 @@ def extract_all(
 
 def is_missing(item: Item, recipe: Recipe, front_ends: Sequence[FrontEnd], folder: Path) -> bool:
     """Tell whether a file of a recording is not there, or not of this origin."""
-    wanted = origin(item, recipe)
-    paths = [stored(folder, item), *(stored_voice(folder, item, front_end) for front_end in front_ends)]
-    return any(origin_of(path) != wanted for path in paths)
+    heard = any(origin_of(stored_voice(folder, item, each)) != _voice_origin(item, recipe, each) for each in front_ends)
+    return heard or origin_of(stored(folder, item)) != origin(item, recipe)
 
 
 @dataclass(frozen=True)
@@ -149,9 +163,9 @@ def _make(item: Item) -> None:
         write_arrays(path, _features(item, work), wanted)
     kept = read_arrays(path)
     for front_end in work.front_ends:
-        voice_path = stored_voice(work.folder, item, front_end)
-        if origin_of(voice_path) != wanted:
-            write_arrays(voice_path, voice_arrays(kept["waveform"], kept["speech"], work.recipe, front_end), wanted)
+        voice_path, from_here = stored_voice(work.folder, item, front_end), _voice_origin(item, work.recipe, front_end)
+        if origin_of(voice_path) != from_here:
+            write_arrays(voice_path, voice_arrays(kept["waveform"], kept["speech"], work.recipe, front_end), from_here)
 
 
 def _features(item: Item, work: _Work) -> Arrays:
@@ -256,8 +270,7 @@ def voice_arrays(waveform: np.ndarray, speech: BoolArray, recipe: Recipe, front_
         `voice` [W, ...], `voice_index` [T] (-1 where nothing was heard yet) and `audio_valid` [T].
     """
     samples = waveform.astype(np.float32) / np.float32(32768)
-    own = recipe.audio.model_copy(update={"front_end": front_end.removesuffix("-cut")})
-    own_recipe = recipe.model_copy(update={"audio": own})
+    own_recipe = recipe.model_copy(update={"audio": audio_recipe(recipe, front_end)})
     if not front_end.endswith("-cut"):
         return _heard(samples, own_recipe, len(speech))
     per_tick = round(SAMPLE_RATE / recipe.label_rate_hz)

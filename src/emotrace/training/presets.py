@@ -117,7 +117,17 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
             "ablation: a missing modality has no weight, as in the default bundle",
         ),
         "attention-rmse": Preset(_ablation(main_loss="rmse"), "ablation: RMSE (eq. 37) as loss, not 1 - CCC"),
-        "attention-spectrum": Preset(_ablation(front_end="spectrum"), "ablation: front end S, the paper's section 6.2"),
+        "attention-spectrum": Preset(
+            _ablation(
+                front_end="spectrum",
+                epochs=8,
+                patience=8,
+                batch_size=8,
+                stretches_per_epoch=96,
+                stretch_seconds=8.0,
+            ),
+            "ablation: front end S, the paper's section 6.2; fewer and shorter stretches, as it costs much more",
+        ),
         "attention-egemaps": Preset(_ablation(front_end="egemaps"), "ablation: front end O, openSMILE's eGeMAPS"),
         "attention-cut": Preset(_ablation(front_end="descriptors-cut"), "ablation: silence cut out instead of masked"),
         "attention-improved-alexnet": Preset(

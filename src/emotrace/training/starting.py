@@ -12,7 +12,6 @@ from emotrace.training.settings import SystemSettings
 from emotrace.training.study import open_study
 
 Figures = dict[str, object]
-_SMALL_EPOCHS = 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +89,7 @@ def train(
     else:
         raise SettingsError(f"There is no preset and no file {preset!r}: expected one of {', '.join(PRESETS)}.")
     if small:
-        chosen = chosen.model_copy(update={"epochs": _SMALL_EPOCHS})
+        chosen = chosen.model_copy(update={"epochs": comparison.small_epochs(chosen)})
     final = settings.override(chosen, list(assignments))
     study = open_study(corpus, root, output, small=small)
     return preset_run.train_preset(Path(preset).stem, final, study, output)

@@ -17,6 +17,7 @@ from emotrace.features.voice_input import input_shape
 from emotrace.labels import EMOTIONS, VOICE_CLASSES
 from emotrace.models import MODELS
 from emotrace.training.export import export_fusion, export_voice
+from emotrace.training.extraction import audio_recipe
 from emotrace.training.fusion_system import FusionSystem
 from emotrace.training.settings import SystemSettings
 from emotrace.training.study import RECIPE
@@ -75,7 +76,7 @@ def save_as_bundle(
     fusion = system.system
     assert isinstance(fusion, FusionSystem)
     default = load_bundle()
-    audio = RECIPE.audio.model_copy(update={"front_end": settings.front_end})
+    audio = audio_recipe(RECIPE, settings.front_end)
     # The network was trained at its own steps: it answers as often.
     recipe = RECIPE.model_copy(update={"audio": audio, "label_rate_hz": 1 / settings.step_seconds})
     sizes = fusion.config.sizes
