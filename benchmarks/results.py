@@ -8,6 +8,7 @@ import argparse
 import json
 import os
 import platform
+import shutil
 import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,7 +18,8 @@ import jinja2
 
 from emotrace.bundle import load_bundle
 from emotrace.evaluation import CONDITIONS, Only, evaluate
-from emotrace.training import experiments
+from emotrace.training import experiments, starting
+from emotrace.training.presets import PRESETS
 
 Figures = Mapping[str, Any]
 EVALUATIONS: Mapping[str, tuple[str, str, Only]] = {
@@ -42,7 +44,8 @@ def main() -> None:
     evaluations = {name: evaluated(name, options.data, options.runs) for name in EVALUATIONS}
     wanted = [name for name in experiments.EXPERIMENTS if name not in options.without]
     tried = {name: experiment(name, options.data, options.runs / name) for name in wanted}
-    options.output.write_text(page(evaluations, tried), encoding="utf-8")
+    compared = comparisons(options.data, options.runs, options.output.parent / "images")
+    options.output.write_text(page(evaluations, tried, compared), encoding="utf-8")
 
 
 def evaluated(name: str, data: Path, runs: Path) -> Figures:
@@ -58,6 +61,34 @@ def experiment(name: str, data: Path, output: Path) -> Figures:
     return kept(output / "results.json", lambda: experiments.run(name, data, output))
 
 
+COMPARISONS: Mapping[str, tuple[tuple[str, ...], int]] = {
+    "systems": (tuple(PRESETS), 3),
+    "face-networks": (("face-networks",), 1),
+}
+"""Name -> keys and number of seeds of `emotrace compare KEY... --corpus composed`."""
+
+
+def comparisons(data: Path, runs: Path, images: Path) -> dict[str, Figures]:
+    """Return what `emotrace compare` wrote, and copy its figures beside the page; what is there is not run again."""
+    found: dict[str, Figures] = {}
+    for name, (keys, seeds) in COMPARISONS.items():
+        folder = runs / name
+        if not (folder / "results.md").is_file():
+            compared = starting.compare(
+                keys, "composed", data, seeds, folder, [], small=False, workers=None, protocol="avec2016"
+            )
+            if compared.failed:
+                raise SystemExit(f"{name}: {dict(compared.failed)}")
+        text = (folder / "results.md").read_text(encoding="utf-8")
+        images.mkdir(parents=True, exist_ok=True)
+        for drawn in sorted((folder / "figures").glob("*.svg")):
+            shutil.copyfile(drawn, images / drawn.name)
+        environment = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
+        # Below the first heading, one level deeper.
+        found[name] = {"text": text.split("\n\n", 1)[1].replace("\n## ", "\n### "), "environment": environment}
+    return found
+
+
 def kept(path: Path, measure: Callable[[], Figures]) -> Figures:
     """Return the figures in a file, measured and written first if there is none."""
     if not path.is_file():
@@ -68,7 +99,7 @@ def kept(path: Path, measure: Callable[[], Figures]) -> Figures:
     return stored
 
 
-def page(evaluations: Mapping[str, Figures], tried: Mapping[str, Figures]) -> str:
+def page(evaluations: Mapping[str, Figures], tried: Mapping[str, Figures], compared: Mapping[str, Figures]) -> str:
     """Return the page, Markdown."""
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True)
     environment = jinja2.Environment(
@@ -82,6 +113,7 @@ def page(evaluations: Mapping[str, Figures], tried: Mapping[str, Figures]) -> st
     return environment.get_template("results.md.j2").render(
         evaluations=evaluations,
         tried=tried,
+        compared=compared,
         conditions=list(CONDITIONS),
         commit=commit.stdout.strip(),
         machine=f"{len(os.sched_getaffinity(0))} cores of an {platform.machine()} machine",

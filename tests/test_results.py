@@ -34,6 +34,15 @@ class Numbers:
 TRACE = ("ccc_arousal", "ccc_valence", "unweighted_average_recall")
 
 
+COMPARED = {
+    name: {
+        "text": "All of it.\n\n### Systems\n\n| a |\n| --- |\n| 1 |\n",
+        "environment": {"commit": "c0ffee", "machine": "2 cores", "packages": {"torch": "2"}},
+    }
+    for name in results.COMPARISONS
+}
+
+
 def made_up(number: Numbers) -> tuple[dict[str, Any], dict[str, Any]]:
     evaluations: dict[str, Any] = {
         "ferplus": {"bundle_digest": "abcd", "images": 7, "left_out_without_majority": 2}
@@ -72,7 +81,8 @@ def made_up(number: Numbers) -> tuple[dict[str, Any], dict[str, Any]]:
 def test_every_figure_is_on_the_page_and_every_table_is_whole() -> None:
     number = Numbers()
     evaluations, tried = made_up(number)
-    told = results.page(evaluations, tried)
+    told = results.page(evaluations, tried, COMPARED)
+    assert told.count("| 1 |") == len(COMPARED)
     assert set(tried) == set(EXPERIMENTS)
     assert set(evaluations) == set(results.EVALUATIONS)
     assert len(set(number.given)) == len(number.given)
@@ -91,4 +101,4 @@ def test_a_figure_that_is_missing_is_no_empty_cell() -> None:
     evaluations, tried = made_up(Numbers())
     del evaluations["nemo"]["accuracy"]
     with pytest.raises(Exception, match="accuracy"):
-        results.page(evaluations, tried)
+        results.page(evaluations, tried, COMPARED)
