@@ -4,6 +4,8 @@ import hashlib
 import json
 import logging
 import math
+import os
+import threading
 import time
 import warnings
 from collections.abc import Mapping
@@ -195,8 +197,18 @@ def predictions(cell: SystemCell) -> dict[str, FloatArray]:
     return read_arrays(cell.folder / PREDICTIONS)
 
 
-def quiet_worker() -> None:
-    """Prepare a worker process: one thread, as its neighbours have the other cores, and no talk between them."""
+def start_worker() -> None:
+    """Prepare a worker process: one thread, as its neighbours have the other cores, and no talk between them.
+
+    It ends with the process that started it, also where that is killed: two that train one cell would spoil it.
+    """
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     torch.set_num_threads(1)
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="pytorch_lightning")
+
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)

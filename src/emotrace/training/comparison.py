@@ -18,7 +18,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from emotrace.errors import EmotraceError, SettingsError
-from emotrace.training.cells import Cell, FaceCell, SystemCell, is_done, quiet_worker, run_cell
+from emotrace.training.cells import Cell, FaceCell, SystemCell, is_done, run_cell, start_worker
 from emotrace.training.delay import search_delay_seconds
 from emotrace.training.extraction import FrontEnd
 from emotrace.training.face_networks import FACE_NETWORKS
@@ -195,7 +195,7 @@ def _run_all(cells: Sequence[Cell], study: Study, workers: int | None) -> dict[s
     number = max(1, min(workers or os.cpu_count() or 1, len(cells)))
     started = time.monotonic()
     # Spawned, not forked: a forked worker could wait for ever for a lock that a thread of the parent holds.
-    pool = ProcessPoolExecutor(number, mp_context=get_context("spawn"), initializer=quiet_worker)
+    pool = ProcessPoolExecutor(number, mp_context=get_context("spawn"), initializer=start_worker)
     try:
         futures = {pool.submit(run_cell, study, cell): cell for cell in cells}
         for done, future in enumerate(_as_they_end(futures), start=1):
