@@ -154,7 +154,9 @@ class ClipWriter:
 
     def _add_video(self, width: int, height: int, frame_rate: float) -> VideoStream:
         rate = Fraction(frame_rate).limit_denominator(1001)
-        stream = self._container.add_stream("libx264", rate=rate, options={"preset": "veryfast", "crf": "20"})
+        # With its macroblock tree x264 now and then gives other bytes for the same pictures.
+        options = {"preset": "veryfast", "crf": "20", "x264-params": "mbtree=0"}
+        stream = self._container.add_stream("libx264", rate=rate, options=options)
         stream.width, stream.height = width + width % 2, height + height % 2
         stream.pix_fmt = "yuv420p"
         stream.codec_context.time_base = Fraction(1, _TICKS_PER_SECOND)

@@ -121,12 +121,7 @@ def test_same_seed_gives_the_same_recordings_however_many_are_made(corpus: Path,
     again, first = files(tmp_path), files(corpus)
     assert len(again) == 1 + 2 * (3 + 4) + 3
     for path, content in again.items():
-        if path.endswith(".mp4"):
-            name = Path(path).stem
-            one, other = (np.array([each.rgb() for each in frames_of(root, name)]) for root in (tmp_path, corpus))
-            assert np.abs(one.astype(np.float32) - other).mean() < 0.5  # x264 can decide otherwise on a busy machine
-        else:
-            assert content == first[path], path
+        assert content == first[path], path
 
 
 def test_same_seed_gives_the_same_pictures() -> None:

@@ -72,9 +72,7 @@ def generate(
     per_split: int = 9,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
-    """Write the corpus, on all cores; the same seconds and seed give the same sound, labels and drawn pictures.
-
-    What the video encoder makes of the same pictures can differ a little from run to run on a busy machine.
+    """Write the corpus, on all cores; the same seconds and seed give the same recordings.
 
     A recording whose files are all there is left alone, so that an interrupted call can be made again; so is one beyond
     `per_split`.
