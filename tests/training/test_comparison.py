@@ -120,7 +120,7 @@ def _assert_report_is_complete(compared: Path) -> None:
     assert all(f"| {key} |" in page for key in (*PRESETS, *FACE_NETWORKS))
     assert "0.729 / 0.718" in page
     drawn = {path.name for path in (compared / "figures").iterdir()}
-    stems = ("systems", "curves", "weights", "stage_one_arousal", "stage_one_valence")
+    stems = ("systems", "curves", "weights_missing", "weights_contradicting", "stage_one_arousal", "stage_one_valence")
     assert drawn == {f"{stem}.{kind}" for stem in stems for kind in ("svg", "png")}
     told = json.loads((compared / "environment.json").read_text())
     assert told["packages"]["torch"]

@@ -51,7 +51,7 @@ DRAWN: dict[str, Draw] = {
     "stage_one_arousal": lambda folder: stage_one_figure(STAGE_ONE, "arousal", folder),
     "systems": lambda folder: systems_figure(ROWS, folder, PUBLISHED),
     "curves": lambda folder: curves_figure(ROWS, folder),
-    "weights": lambda folder: weights_figure(POINTS, folder),
+    "weights_missing": lambda folder: weights_figure(POINTS, "missing", folder),
 }
 HARD: dict[str, Draw] = {
     "one seed, and a system without any figure": lambda folder: systems_figure(
@@ -64,7 +64,7 @@ HARD: dict[str, Draw] = {
     ),
     "one epoch": lambda folder: stage_one_figure([_stage_one("vgg19", 0, 1)], "arousal", folder),
     "a dimension that nobody trained": lambda folder: stage_one_figure(STAGE_ONE, "valence", folder),
-    "no weights": lambda folder: weights_figure({}, folder),
+    "no weights": lambda folder: weights_figure({}, "missing", folder),
 }
 
 
@@ -135,7 +135,7 @@ def test_published_figures_are_drawn_only_where_given(drawn: dict[str, tuple[Pat
 
 
 def test_the_weights_of_systems_without_points_are_left_out(drawn: dict[str, tuple[Path, Path]]) -> None:
-    text = drawn["weights"][0].read_text()
+    text = drawn["weights_missing"][0].read_text()
     labels = ["<!-- a -->", "<!-- b -->", "<!-- c -->", "<!-- d -->", "<!-- ideal -->"]
     assert [label in text for label in labels] == [True, False, False, True, True]
 

@@ -154,13 +154,14 @@ def curves_figure(rows: Sequence[Row], folder: Path) -> tuple[Path, Path]:
 
 
 @_style()
-def weights_figure(points: Mapping[str, Sequence[tuple[float, float]]], folder: Path) -> tuple[Path, Path]:
+def weights_figure(points: Mapping[str, Sequence[tuple[float, float]]], kind: str, folder: Path) -> tuple[Path, Path]:
     """Draw the mean audio weight over the true share of the voice in what is reliable; the diagonal is the ideal.
 
     Args:
         points: system -> pairs of (1 + r_voice - r_face) / 2 and the mean audio weight there, both in [0, 1]. A system
             without points has no line, but the other systems look the same with it and without it.
-        folder: gets `weights.svg` and `weights.png`.
+        kind: what is done to faces and voices: "missing" or "contradicting".
+        folder: gets `weights_{kind}.svg` and `.png`.
 
     Returns:
         The SVG and the PNG.
@@ -174,9 +175,14 @@ def weights_figure(points: Mapping[str, Sequence[tuple[float, float]]], folder: 
     for number, (system, pairs) in enumerate(points.items()):
         _line(axes, {x: defined([y]) for x, y in sorted(pairs)}, number, system)
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
-    _name(axes, "", "true share of the voice, (1 + r_voice - r_face) / 2", "mean audio weight (0..1)")
+    _name(
+        axes,
+        f"where faces or voices are {kind}",
+        "true share of the voice, (1 + r_voice - r_face) / 2",
+        "mean audio weight (0..1)",
+    )
     figure.legend(loc="outside right center")
-    return _save(figure, folder, "weights")
+    return _save(figure, folder, f"weights_{kind}")
 
 
 def _over_epochs(curves: Iterator[tuple[float, ...]]) -> dict[float, list[float]]:

@@ -75,9 +75,8 @@ def write_report(chosen: Plan, failed: Mapping[str, str]) -> Report:
         write_csv(rows, output / "results.csv")
         files += [output / "results.csv", *figures.systems_figure(rows, drawn, PUBLISHED)]
         files += figures.curves_figure(rows, drawn)
-        points = _mean_points(done)
-        if points:
-            files += figures.weights_figure(points, drawn)
+        for kind, points in _mean_points(done).items():
+            files += figures.weights_figure(points, kind, drawn)
     if stage_one:
         write_stage_one(stage_one, output / "stage-one.csv")
         files.append(output / "stage-one.csv")
@@ -172,14 +171,18 @@ def _by_recording(cells: Sequence[SystemCell], truths: Mapping[str, FloatArray])
     return [np.stack([each[name] for each in said], axis=1).ravel() for name in truths]
 
 
-def _mean_points(done: Sequence[SystemCell]) -> dict[str, list[tuple[float, float]]]:
-    """Return for the figure: system and kind -> points, means over seeds."""
-    collected: dict[str, dict[float, list[float]]] = {}
+def _mean_points(done: Sequence[SystemCell]) -> dict[str, dict[str, list[tuple[float, float]]]]:
+    """Return by kind of hardship and by system, all in one order, the points of the figure; means over seeds."""
+    collected: dict[str, dict[str, dict[float, list[float]]]] = {}
     for cell in done:
         for kind, points in weight_points(cell).items():
+            systems = collected.setdefault(kind, {each.key: {} for each in done})
             for ideal, weight in points:
-                collected.setdefault(f"{cell.key}, {kind}", {}).setdefault(ideal, []).append(weight)
-    return {name: [(ideal, fmean(each)) for ideal, each in found.items()] for name, found in collected.items()}
+                systems[cell.key].setdefault(ideal, []).append(weight)
+    return {
+        kind: {key: [(ideal, fmean(each)) for ideal, each in found.items()] for key, found in systems.items()}
+        for kind, systems in collected.items()
+    }
 
 
 def _page(

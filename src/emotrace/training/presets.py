@@ -111,6 +111,9 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
         "face-only": Preset(_ablation(only="face", modal_scaling="none"), "ablation: no voice"),
         "attention-no-scaling": Preset(_ablation(modal_scaling="none"), "ablation: no modal-scaling loss"),
         "attention-gated-scaling": Preset(_ablation(modal_scaling="gated"), "ablation: that loss acts on extremes"),
+        "attention-strong-scaling": Preset(
+            _ablation(modal_scaling_weight=1.0), "ablation: modal-scaling loss ten times as strong (P-23)"
+        ),
         "attention-gate": Preset(_ablation(beta_form="gate"), "ablation: audio weight by a gate, not the sentinel"),
         "attention-mask": Preset(
             _ablation(missing="mask", residual=False, beta_form="gate", modal_scaling="gated"),
