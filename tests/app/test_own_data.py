@@ -58,7 +58,7 @@ def test_own_recordings_are_trained_on_evaluated_and_used_without_a_line_of_code
 
 
 def test_a_comparison_on_own_recordings_goes_on_where_it_stopped(folder: Path, tmp_path: Path) -> None:
-    arguments = ("--corpus", "folder", "--root", folder, "--seeds", 1, "--output", tmp_path / "out", "--small")
+    arguments = ("--corpus", "folder", "--root", folder, "--seeds", "1", "--output", tmp_path / "out", "--small")
     first = run("compare", "kalman-fusion", *arguments)
     assert first.exit_code == 0, first.stderr
     result = next((tmp_path / "out").rglob("result.json"))

@@ -162,7 +162,8 @@ def run(chosen: Plan, *, workers: int | None = None) -> dict[str, str]:
     Raises:
         EmotraceError: the corpus cannot be read, or the folder holds results of other settings.
     """
-    todo: list[Cell] = [cell for cell in (*chosen.faces, *chosen.systems) if not is_done(chosen.study, cell)]
+    cells: list[Cell] = [*chosen.faces, *chosen.systems]
+    todo = [cell for cell in cells if not is_done(chosen.study, cell)]
     if not todo:
         return {}
     prepare(chosen, workers=workers)
