@@ -48,7 +48,10 @@ def test_own_recordings_are_trained_on_evaluated_and_used_without_a_line_of_code
 
     evaluated = run("evaluate", output, *common, "--split", "test", "--json")
     assert evaluated.exit_code == 0, evaluated.stderr
-    assert json.loads(evaluated.stdout)["ccc_valence"] == pytest.approx(figures["ccc_valence"])
+    judged = json.loads(evaluated.stdout)
+    assert judged["ccc_valence"] == pytest.approx(figures["ccc_valence"])
+    assert (judged["recordings"], judged["of_these_learnt_from"]) == (2, 0)
+    assert "ccc_after_median_valence" not in judged  # nothing was left to fit it on
 
     used = run("analyze", folder / "5.mp4", "--bundle", output / "bundle", "--output", tmp_path / "out")
     assert used.exit_code == 0, used.stderr

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from emotrace.errors import EmotraceError
-from emotrace.training.cells import SystemCell, cell_origin, is_done, system_row, weight_points
+from emotrace.training.cells import SystemCell, cell_origin, is_done, run_cell, system_row, weight_points
 from emotrace.training.presets import PRESETS
+from emotrace.training.stage_one import StageOneSettings
 from emotrace.training.study import Study, open_study
 
 _PARENT = """
@@ -56,7 +57,7 @@ def study(tmp_path: Path) -> Study:
 
 
 def _cell(folder: Path) -> SystemCell:
-    return SystemCell("kalman-fusion", PRESETS["kalman-fusion"].settings, folder)
+    return SystemCell("kalman-fusion", PRESETS["kalman-fusion"].settings, folder, StageOneSettings())
 
 
 RESULT = {
@@ -67,10 +68,14 @@ RESULT = {
 }
 
 
+def _told(study: Study, cell: SystemCell) -> dict[str, object]:
+    return {"origin": cell_origin(study, cell), "commit": None, "result": RESULT}
+
+
 def test_a_result_is_read_as_it_was_and_what_is_not_defined_is_nan(study: Study, tmp_path: Path) -> None:
     cell = _cell(tmp_path)
     assert not is_done(study, cell)
-    (tmp_path / "result.json").write_text(json.dumps({"origin": cell_origin(study, cell), "result": RESULT}))
+    (tmp_path / "result.json").write_text(json.dumps(_told(study, cell)))
     assert is_done(study, cell)
     row = system_row(cell)
     assert row.figure("ccc_arousal") == 0.5
@@ -83,12 +88,27 @@ def test_a_result_is_read_as_it_was_and_what_is_not_defined_is_nan(study: Study,
 
 def test_a_result_of_other_settings_is_refused(study: Study, tmp_path: Path) -> None:
     cell = _cell(tmp_path)
-    (tmp_path / "result.json").write_text(json.dumps({"origin": cell_origin(study, cell), "result": RESULT}))
+    (tmp_path / "result.json").write_text(json.dumps(_told(study, cell)))
     other = replace(cell, settings=cell.settings.model_copy(update={"seed": 1}))
     with pytest.raises(EmotraceError, match="other settings"):
         is_done(study, other)
     with pytest.raises(EmotraceError, match="other settings"):
         is_done(study.delayed(1.0), cell)
+
+
+def test_a_training_of_other_settings_is_not_gone_on_with(study: Study, tmp_path: Path) -> None:
+    cell = _cell(tmp_path)
+    (tmp_path / "begun.txt").write_text(cell_origin(study, cell))
+    other = replace(cell, settings=cell.settings.model_copy(update={"learning_rate": 0.5}))
+    with pytest.raises(EmotraceError, match="training of other settings"):
+        run_cell(study, other)
+
+
+def test_the_face_networks_count_only_for_a_system_that_sees_through_them(study: Study, tmp_path: Path) -> None:
+    larger = StageOneSettings(width=0.25)
+    for key, counts in (("bimodal-attention", False), ("attention-improved-alexnet", True)):
+        cell = SystemCell(key, PRESETS[key].settings, tmp_path, StageOneSettings())
+        assert (cell_origin(study, cell) != cell_origin(study, replace(cell, stage_one=larger))) == counts
 
 
 def test_a_damaged_result_is_told(study: Study, tmp_path: Path) -> None:

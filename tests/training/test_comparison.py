@@ -15,6 +15,7 @@ from emotrace.training import cells, comparison, study
 from emotrace.training.comparison_rows import read_csv, read_stage_one
 from emotrace.training.face_networks import FACE_NETWORKS
 from emotrace.training.presets import PRESETS
+from emotrace.training.stage_one import StageOneSettings
 from emotrace.training.system_training import predict
 from emotrace.training.systems import load_system
 
@@ -46,6 +47,10 @@ def test_a_wrong_name_is_told_before_anything_is_made(tmp_path: Path) -> None:
         (["--corpus", "recola"], "needs --root"),
         (["--corpus", "synthetic", "--set", "epochs=0"], "epochs"),
         (["--corpus", "synthetic", "--set", "epocs=3"], "unknown key 'epocs'"),
+        (["--corpus", "synthetic", "--set", "annotation_delay=soon"], "expected seconds from 0 to 20, or search"),
+        (["--corpus", "synthetic", "--set", "annotation_delay=30"], "expected seconds from 0 to 20, or search"),
+        (["--corpus", "synthetic", "--seeds", "0"], "--seeds 0"),
+        (["--corpus", "synthetic", "--protocol", "avec2017"], "avec2016, liu2021"),
     ],
 )
 def test_wrong_usage_is_one_line_and_status_2(arguments: list[str], told: str, tmp_path: Path) -> None:
@@ -106,11 +111,13 @@ def _assert_checkpoints_give_what_was_judged(compared: Path) -> None:
     delay = yaml.safe_load((compared / "settings.yaml").read_text())["label_delay_ticks"]
     for key in PRESETS:
         folder = compared / "cells" / key / "seed-0"
-        system, settings = load_system(folder)
-        cell = cells.SystemCell(key, settings, folder)
+        saved = load_system(folder)
+        settings = saved.settings
+        assert saved.label_delay_ticks == delay
+        cell = cells.SystemCell(key, settings, folder, StageOneSettings())
         track = chosen.unmoved(chosen.items["test"][:1], settings.front_end, settings.faces)[0]
-        kept = cells.predictions(cell)[track.name]
-        said = predict(system, settings, track).arousal_valence
+        kept = cells.predictions(cell)[track.name][1]
+        said = predict(saved.system, settings, track).arousal_valence
         moved = torch.cat([said[:1].expand(delay, -1), said])[: len(said)]
         np.testing.assert_allclose(moved.numpy(), kept, atol=1e-5)
 

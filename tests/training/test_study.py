@@ -10,7 +10,7 @@ from emotrace.corpora import recola, synthetic
 from emotrace.corpora.rated import RatedRecording
 from emotrace.errors import CorpusError, SettingsError
 from emotrace.training.extraction import ComposedRecording
-from emotrace.training.study import ROLES, Study, open_study
+from emotrace.training.study import ROLES, ChallengeSettings, Study, challenge_settings, open_split, open_study
 
 
 @pytest.fixture(scope="module")
@@ -27,11 +27,13 @@ def test_the_development_split_is_judged_and_two_to_learn_from_decide_when_to_st
     assert names["train"] == [f"train_{number}" for number in range(1, 8)]
     assert names["validation"] == ["train_8", "train_9"]
     assert names["test"] == [f"dev_{number}" for number in range(1, 10)]
-    assert study.note == recola.PROTOCOLS["avec2016"].note
+    assert recola.PROTOCOLS["avec2016"].note in study.note
+    assert study.is_comparable
 
 
 def test_the_protocol_of_the_paper_is_marked_as_not_comparable(root: Path, tmp_path: Path) -> None:
-    study = open_study("recola", root, tmp_path, protocol="liu2021")
+    study = open_study("recola", root, tmp_path, challenge=ChallengeSettings(protocol="liu2021"))
+    assert not study.is_comparable
     assert sum(len(study.items[role]) for role in ROLES) == 18
     assert "not comparable" in study.note
 
@@ -82,6 +84,44 @@ def test_labels_to_learn_from_are_moved_and_those_to_be_judged_on_are_not(root: 
     study.prepare(["descriptors"], lambda *_: None)
     study.encode("none", "x", lambda crops: crops.reshape(len(crops), 4, -1)[..., :3])
     moved = study.delayed(0.4)
-    for role, change in (("train", 10), ("validation", 10), ("test", 0)):
+    for role in ROLES:
         before, after = (each.tracks(role, "descriptors", "none")[0].arousal_valence for each in (study, moved))
-        np.testing.assert_array_equal(before[change:], after[: len(after) - change])
+        np.testing.assert_array_equal(before[10:], after[:-10])
+    judged = (each.unmoved(each.items["test"], "descriptors", "none")[0].arousal_valence for each in (study, moved))
+    np.testing.assert_array_equal(*judged)
+
+
+def test_a_file_says_how_the_challenge_is_split_and_rated(root: Path, tmp_path: Path) -> None:
+    names = [f"{part}_{number}" for part in ("train", "dev") for number in range(1, 10)]
+    (tmp_path / "mine.yaml").write_text(
+        f"protocol: liu2021\ngold: mean\ntrain: [{', '.join(names[:12])}]\ntest: [{', '.join(names[12:])}]\n"
+    )
+    chosen = challenge_settings(str(tmp_path / "mine.yaml"))
+    study = open_study("recola", root, tmp_path, challenge=chosen)
+    assert [item.name for item in study.items["test"]] == names[12:]
+    first = study.items["train"][0]
+    assert isinstance(first, RatedRecording)
+    assert first.labels is not None
+    assert first.ratings is not None
+    np.testing.assert_allclose(first.labels, first.ratings.mean(axis=0), atol=1e-5)
+    (tmp_path / "odd.yaml").write_text("protocl: avec2016\n")
+    with pytest.raises(SettingsError, match="unknown key"):
+        challenge_settings(str(tmp_path / "odd.yaml"))
+
+
+def test_a_split_alone_can_be_judged_and_withheld_labels_are_told(root: Path, tmp_path: Path) -> None:
+    study = open_split("recola", root, tmp_path, "validation")
+    assert [item.name for item in study.items["test"]] == [f"dev_{number}" for number in range(1, 10)]
+    assert not study.items["train"]
+    with pytest.raises(CorpusError, match="9 more without labels"):
+        open_split("recola", root, tmp_path, "test")
+
+
+def test_features_composed_of_other_corpora_are_refused(tmp_path: Path) -> None:
+    for name in ("one", "other"):
+        (tmp_path / name / "ravdess").mkdir(parents=True)
+        (tmp_path / name / "ravdess" / "a.wav").write_bytes(b"x" * len(name))
+    studies = [open_study("composed", tmp_path / name, tmp_path / "out") for name in ("one", "other")]
+    for study, message in zip(studies, ("RAVDESS", "features of other files"), strict=True):
+        with pytest.raises(CorpusError, match=message):
+            study.prepare(["descriptors"], lambda *_: None)

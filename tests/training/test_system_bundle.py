@@ -15,7 +15,7 @@ from emotrace.report import write_report
 from emotrace.report_words import summary_in_words
 from emotrace.training.presets import PRESETS
 from emotrace.training.system_bundle import fits_a_bundle, save_as_bundle
-from emotrace.training.systems import build
+from emotrace.training.systems import SavedSystem, build
 
 SHAPES = {"descriptors": (560,), "spectrum": (120, 120), "egemaps": (88,)}
 FITTING = [key for key, preset in PRESETS.items() if fits_a_bundle(preset.settings)]
@@ -38,8 +38,8 @@ def _written(key: str, folder: Path, *, tells_emotions: bool) -> None:
         step_samples=3200,
         steps_per_second=5.0,
     )
-    figures = {"ccc_arousal": 0.5}
-    save_as_bundle(folder, build(settings, sizes).eval(), settings, figures, "a toy", tells_emotions=tells_emotions)
+    saved = SavedSystem(build(settings, sizes).eval(), settings, 0, ())
+    save_as_bundle(folder, saved, {"ccc_arousal": 0.5}, "a toy", tells_emotions=tells_emotions)
 
 
 @pytest.mark.parametrize("key", ["bimodal-attention", "attention-spectrum", "attention-mask", "concatenation"])

@@ -31,10 +31,10 @@ def test_a_preset_trains_and_its_checkpoint_gives_the_same_answers(key: str, tmp
     system = train_system(TRAINING, VALIDATION, settings, tmp_path / "training")
     before = predict(system, settings, TEST)
     how = reading_of(settings, TEST.ticks_per_second)
-    save_system(tmp_path, system, settings, how.sizes(TEST))
-    loaded, told = load_system(tmp_path)
-    assert told == settings
-    for ours, theirs in zip(before, predict(loaded, told, TEST), strict=True):
+    save_system(tmp_path, system, settings, how.sizes(TEST), 10, ["t0", "t1"])
+    saved = load_system(tmp_path)
+    assert (saved.settings, saved.label_delay_ticks, saved.learnt) == (settings, 10, ("t0", "t1"))
+    for ours, theirs in zip(before, predict(saved.system, saved.settings, TEST), strict=True):
         torch.testing.assert_close(ours, theirs, equal_nan=True)
     assert before.arousal_valence.shape == (len(TEST), 2)
     assert before.arousal_valence.isfinite().all()

@@ -70,6 +70,9 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an e
 CorpusName = Annotated[str | None, typer.Option("--corpus", help="recola, synthetic, composed or folder.")]
 CorpusRoot = Annotated[Path | None, typer.Option("--root", help="Folder of the corpus in its official layout.")]
 Small = Annotated[bool, typer.Option("--small", help="Few short recordings and epochs, for a try in minutes.")]
+ProtocolName = Annotated[
+    str, typer.Option("--protocol", help="Of recola: avec2016, liu2021, or a YAML file; see docs/comparing.md.")
+]
 Assignments = Annotated[
     list[str] | None, typer.Option("--set", help="KEY=VALUE, overrides a setting; repeat it for several.")
 ]
@@ -247,7 +250,7 @@ def corpora(as_json: AsJson = False) -> None:
 
 @app.command()
 def train(
-    preset: Annotated[str, typer.Argument(help="`default`, a name of `emotrace systems`, or a YAML file of either.")],
+    preset: Annotated[str, typer.Argument(help="`default`, a preset of `emotrace systems`, or a YAML file of either.")],
     data: Annotated[
         Path | None, typer.Option(help="For default: folder with ferplus, ravdess, nemo in their official layout.")
     ] = None,
@@ -258,6 +261,7 @@ def train(
         bool, typer.Option("--resume", help="For default: go on from the last checkpoint; a system always does.")
     ] = False,
     small: Small = False,
+    protocol: ProtocolName = "avec2016",
     assignments: Assignments = None,
     as_json: AsJson = False,
     debug: Debug = False,
@@ -267,7 +271,9 @@ def train(
         from emotrace.training import settings, starting
 
         if corpus is not None:
-            _print_figures(starting.train(preset, corpus, root, output, assignments or [], small=small), as_json)
+            chosen = assignments or []
+            figures = starting.train(preset, corpus, root, output, chosen, small=small, protocol=protocol)
+            _print_figures(figures, as_json)
             return
         if data is None:
             raise typer.BadParameter("give --corpus to train a system, or --data to train the default bundle")
@@ -293,7 +299,7 @@ def compare(
     seeds: Annotated[int, typer.Option(help="Every system is trained with the seeds 0 .. N-1.")] = 3,
     output: Annotated[Path, typer.Option(help="Folder of cells, tables and figures.")] = Path("runs/compare"),
     workers: Annotated[int | None, typer.Option(help="Cells that are trained side by side; one per core.")] = None,
-    protocol: Annotated[str, typer.Option(help="Of recola: avec2016, or liu2021.")] = "avec2016",
+    protocol: ProtocolName = "avec2016",
     assignments: Assignments = None,
     as_json: AsJson = False,
     debug: Debug = False,
@@ -311,7 +317,7 @@ def compare(
         for name, reason in found.failed.items():
             console.note(f"{name}: {reason}")
         if as_json:
-            typer.echo(json.dumps(found.document(), indent=2))
+            typer.echo(console.as_json(found.document()))
         else:
             for path in found.files:
                 typer.echo(str(path))
@@ -344,16 +350,20 @@ def evaluate(
     split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
     only: Annotated[Branch | None, typer.Option(help="Evaluate one branch of a bundle alone.")] = None,
     small: Small = False,
+    protocol: ProtocolName = "avec2016",
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
     """Measure a bundle or a trained system on a split of a corpus."""
     with console.errors_as_lines(debug):
         if (Path(bundle) / "system.json").is_file():
+            if only is not None:
+                raise typer.BadParameter("a trained system is judged as it is", param_hint="--only")
             with console.lab_needed("evaluate"):
                 from emotrace.training import starting
 
-                _print_figures(starting.evaluate(Path(bundle), corpus, root, split, small=small), as_json)
+                found = starting.evaluate(Path(bundle), corpus, root, split, small=small, protocol=protocol)
+                _print_figures(found, as_json)
             return
         if root is None:
             raise typer.BadParameter("a bundle is measured on a corpus in its official layout", param_hint="--root")
@@ -408,7 +418,7 @@ def _print_rows(rows: "list[Row]", as_json: bool) -> None:
 
 def _print_figures(figures: dict[str, Any], as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps(figures, indent=2))
+        typer.echo(console.as_json(figures))
         return
     for name, value in figures.items():
         shown = f"{value:.4g}" if isinstance(value, float) else json.dumps(value) if isinstance(value, dict) else value

@@ -19,6 +19,7 @@ import torch
 from emotrace.errors import EmotraceError
 from emotrace.timeline import atomic_path
 from emotrace.training.arrays import read_arrays, write_arrays
+from emotrace.training.commit import commit
 from emotrace.training.comparison_rows import Row, StageOneRow
 from emotrace.training.judging import judge
 from emotrace.training.settings import SystemSettings
@@ -29,6 +30,8 @@ from emotrace.training.systems import load_system, reading_of, save_system
 from emotrace.types import FloatArray
 
 RESULT = "result.json"
+BEGUN = "begun.txt"
+SECONDS = "seconds.json"
 PREDICTIONS = "predictions.safetensors"
 
 
@@ -40,11 +43,13 @@ class SystemCell:
         key: of the preset.
         settings: with the seed in them.
         folder: checkpoints, weights, predictions and the result.
+        stage_one: of the face networks, where the system takes its regions from one.
     """
 
     key: str
     settings: SystemSettings
     folder: Path
+    stage_one: StageOneSettings
 
     @property
     def name(self) -> str:
@@ -53,7 +58,8 @@ class SystemCell:
 
     def told(self) -> str:
         """Return what the result depends on, beside the study."""
-        return self.settings.model_dump_json()
+        faces = self.stage_one.model_dump_json() if self.settings.faces == "improved-alexnet" else ""
+        return f"{self.settings.model_dump_json()} {faces}"
 
 
 @dataclass(frozen=True)
@@ -103,7 +109,7 @@ def is_done(study: Study, cell: Cell) -> bool:
 def _read(path: Path) -> dict[str, Any]:
     try:
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return {"origin": found["origin"], "result": _with_nan(found["result"])}
+        return {"origin": found["origin"], "commit": found["commit"], "result": _with_nan(found["result"])}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise EmotraceError(f"{path} is damaged: delete its folder, and the cell is run again.") from error
 
@@ -113,16 +119,29 @@ def run_cell(study: Study, cell: Cell) -> float:
     if is_done(study, cell):
         return 0.0
     started = time.monotonic()
-    cell.folder.mkdir(parents=True, exist_ok=True)
+    _claim(study, cell)
     result = _run_face(study, cell) if isinstance(cell, FaceCell) else _run_system(study, cell)
-    # JSON has no NaN: what is not defined is null.
-    told = _without_nan({"origin": cell_origin(study, cell), "result": result})
+    told = _without_nan({"origin": cell_origin(study, cell), "commit": commit(), "result": result})
     with atomic_path(cell.folder / RESULT) as temporary:
         temporary.write_text(json.dumps(told, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     return time.monotonic() - started
 
 
+def _claim(study: Study, cell: Cell) -> None:
+    """Refuse a folder in which a training of other settings was begun: it would go on from those checkpoints."""
+    cell.folder.mkdir(parents=True, exist_ok=True)
+    note, wanted = cell.folder / BEGUN, cell_origin(study, cell)
+    if not note.exists():
+        with atomic_path(note) as temporary:
+            temporary.write_text(wanted + "\n")
+    elif note.read_text().strip() != wanted:
+        raise EmotraceError(
+            f"{cell.folder} holds a training of other settings or of another corpus: choose another --output."
+        )
+
+
 def _without_nan(value: Any) -> Any:
+    """Return plain data with null in place of what is no finite number: JSON knows no NaN."""
     if isinstance(value, Mapping):
         return {key: _without_nan(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
@@ -148,20 +167,33 @@ def _run_system(study: Study, cell: SystemCell) -> dict[str, Any]:
     training, validation = (study.tracks(role, front_end, faces) for role in ("train", "validation"))
     started = time.monotonic()
     system = train_system(training, validation, settings, cell.folder / "training", resume=True)
-    seconds = time.monotonic() - started
+    seconds = _in_all(cell.folder, time.monotonic() - started)
     how = reading_of(settings, training[0].ticks_per_second)
-    save_system(cell.folder, system, settings, how.sizes(training[0]))
+    learnt = [item.name for role in ("train", "validation") for item in study.items[role]]
+    save_system(cell.folder, system, settings, how.sizes(training[0]), study.label_delay_ticks, learnt)
     # What was saved is what is judged: a checkpoint that does not reload shows at once.
     held_out, test = (study.unmoved(study.items[role], front_end, faces) for role in ("validation", "test"))
-    judgement = judge(load_system(cell.folder)[0], settings, held_out, test, study.label_delay_ticks)
-    write_arrays(cell.folder / PREDICTIONS, judgement.predictions, cell_origin(study, cell))
+    judgement = judge(load_system(cell.folder).system, settings, held_out, test, study.label_delay_ticks)
+    kept = {f"{name}.answer": each for name, each in judgement.predictions.items()}
+    kept |= {f"{name}.truth": each for name, each in judgement.truths.items()}
+    write_arrays(cell.folder / PREDICTIONS, kept, cell_origin(study, cell))
     parameters = sum(each.numel() for each in system.parameters())
     return {
         "figures": dict(judgement.figures) | {"parameters": parameters, "seconds_training": seconds},
         "intervals": judgement.intervals,
         "curves": judgement.curves,
         "weight_points": judgement.weight_points,
+        "confusion": judgement.confusion,
     }
+
+
+def _in_all(folder: Path, seconds: float) -> float:
+    """Return the seconds of training with those before a stop, and keep them."""
+    path = folder / SECONDS
+    before = float(json.loads(path.read_text())) if path.exists() else 0.0
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(before + seconds))
+    return before + seconds
 
 
 def system_row(cell: SystemCell) -> Row:
@@ -192,9 +224,17 @@ def face_row(cell: FaceCell) -> StageOneRow:
     return StageOneRow(**found | curves)
 
 
-def predictions(cell: SystemCell) -> dict[str, FloatArray]:
-    """Return what a finished cell said of every test recording, [T, 2]."""
-    return read_arrays(cell.folder / PREDICTIONS)
+def predictions(cell: SystemCell) -> dict[str, tuple[FloatArray, FloatArray]]:
+    """Return truth and answer of every test recording of a finished cell, each [T, 2]."""
+    kept = read_arrays(cell.folder / PREDICTIONS)
+    names = [name.removesuffix(".truth") for name in kept if name.endswith(".truth")]
+    return {name: (kept[f"{name}.truth"], kept[f"{name}.answer"]) for name in names}
+
+
+def commit_of(cell: Cell) -> str | None:
+    """Return the commit at which a finished cell was judged."""
+    found: str | None = _read(cell.folder / RESULT)["commit"]
+    return found
 
 
 def start_worker() -> None:

@@ -9,13 +9,15 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from multiprocessing import get_context
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from emotrace.errors import EmotraceError, SettingsError
 from emotrace.training.cells import Cell, FaceCell, SystemCell, is_done, run_cell, start_worker
@@ -46,6 +48,9 @@ GROUPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 """Names that stand for several keys."""
 
 
+_LONGEST_DELAY_SECONDS = 20.0
+
+
 class ComparisonSettings(Settings):
     """What a comparison lets one change for all systems alike.
 
@@ -54,10 +59,17 @@ class ComparisonSettings(Settings):
 
     epochs: int | None = Field(None, gt=0, description="of systems; None: those of each preset")
     is_small: bool = Field(False, description="a try in minutes: six epochs, three of systems of pictures or spectra")
-    annotation_delay: Literal["search"] | Annotated[float, Field(ge=0, le=20)] = Field(
+    annotation_delay: float | Literal["search"] = Field(
         0.0, description="seconds by which the labels lag behind (P-38), or a search on the training recordings"
     )
     stage_one: StageOneSettings = StageOneSettings()
+
+    @field_validator("annotation_delay", mode="before")
+    @classmethod
+    def _is_a_delay(cls, value: object) -> object:
+        if value == "search" or (isinstance(value, int | float) and 0 <= value <= _LONGEST_DELAY_SECONDS):
+            return value
+        raise ValueError(f"expected seconds from 0 to {_LONGEST_DELAY_SECONDS:g}, or search")
 
 
 def small(settings: ComparisonSettings) -> ComparisonSettings:
@@ -69,16 +81,25 @@ def small(settings: ComparisonSettings) -> ComparisonSettings:
 def resolve(keys: Sequence[str]) -> list[str]:
     """Return presets and face networks by their names, groups taken apart, none twice.
 
+    Groups go without what needs openSMILE where that is not installed.
+
     Raises:
-        SettingsError: a name is unknown.
+        SettingsError: a name is unknown, or needs openSMILE.
     """
+    hears_all = find_spec("opensmile") is not None
     found: dict[str, None] = {}
     for key in keys:
         if key not in PRESETS and key not in FACE_NETWORKS and key not in GROUPS:
             known = ", ".join((*GROUPS, *PRESETS, *FACE_NETWORKS))
             raise SettingsError(f"There is no system {key!r} to compare: expected some of {known}.")
-        found |= dict.fromkeys(GROUPS.get(key, (key,)))
+        if not hears_all and _needs_opensmile(key):
+            raise SettingsError(f"{key} needs openSMILE: run pip install 'emotrace[opensmile]', or leave it out.")
+        found |= dict.fromkeys(each for each in GROUPS.get(key, (key,)) if hears_all or not _needs_opensmile(each))
     return list(found)
+
+
+def _needs_opensmile(key: str) -> bool:
+    return key in PRESETS and PRESETS[key].settings.front_end == "egemaps"
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,17 +121,27 @@ class Plan:
     output: Path
 
 
+def check(keys: Sequence[str], seeds: int) -> list[str]:
+    """Return what `resolve` does, after a look at the number of seeds."""
+    if seeds < 1:
+        raise SettingsError(f"--seeds {seeds}: expected one at least, better three.")
+    return resolve(keys)
+
+
 def plan(keys: Sequence[str], study: Study, seeds: int, output: Path, settings: ComparisonSettings) -> Plan:
     """Return the cells of a comparison: every key with the seeds 0 .. seeds - 1.
 
     Raises:
         SettingsError: a name is unknown, or there is no seed.
     """
-    if seeds < 1:
-        raise SettingsError(f"--seeds {seeds}: expected one at least, better three.")
-    chosen = resolve(keys)
+    chosen = check(keys, seeds)
     systems = [
-        SystemCell(key, _seeded(PRESETS[key].settings, seed, settings), output / "cells" / key / f"seed-{seed}")
+        SystemCell(
+            key,
+            _seeded(PRESETS[key].settings, seed, settings),
+            output / "cells" / key / f"seed-{seed}",
+            settings.stage_one,
+        )
         for key in chosen
         if key in PRESETS
         for seed in range(seeds)
@@ -126,14 +157,15 @@ def plan(keys: Sequence[str], study: Study, seeds: int, output: Path, settings: 
 
 
 def _seeded(settings: SystemSettings, seed: int, shared: ComparisonSettings) -> SystemSettings:
-    epochs = small_epochs(settings) if shared.is_small else settings.epochs
-    return settings.model_copy(update={"seed": seed, "epochs": shared.epochs or epochs})
+    chosen = small_preset(settings) if shared.is_small else settings
+    return chosen.model_copy(update={"seed": seed, "epochs": shared.epochs or chosen.epochs})
 
 
-def small_epochs(settings: SystemSettings) -> int:
-    """Return the epochs of a try in minutes: fewer where each costs much."""
+def small_preset(settings: SystemSettings) -> SystemSettings:
+    """Return the same for a try in minutes: few epochs, fewer where each costs much."""
     costs_much = settings.front_end == "spectrum" or "crops" in reading_of(settings, RECIPE.label_rate_hz).needs
-    return 3 if costs_much else 6
+    few = {"epochs": 3 if costs_much else 6, "stretches_per_epoch": min(160, settings.stretches_per_epoch)}
+    return settings.model_copy(update=few)
 
 
 def _face_cell(key: str, place: int, seed: int, output: Path, settings: ComparisonSettings) -> FaceCell:
@@ -142,11 +174,12 @@ def _face_cell(key: str, place: int, seed: int, output: Path, settings: Comparis
     return FaceCell(key, dimension, seed, settings.stage_one, folder)
 
 
-def settle_delay(chosen: Plan, *, workers: int | None = None) -> Plan:
+def settle_delay(chosen: Plan) -> Plan:
     """Return the plan with the delay of annotation that its settings ask for; searching needs the features."""
     delay = chosen.settings.annotation_delay
     if delay == "search":
-        prepare(chosen, workers=workers)
+        chosen.study.prepare(["descriptors"], _tell_extraction)
+        chosen.study.encode("bundle", *bundle_faces())
         delay = search_delay_seconds(chosen.study)
         _tell(f"delay of annotation: {delay:.1f} s")
     return replace(chosen, study=chosen.study.delayed(delay))
@@ -192,8 +225,22 @@ def _encode_improved_alexnet(chosen: Plan, workers: int | None) -> None:
 
 
 def _run_all(cells: Sequence[Cell], study: Study, workers: int | None) -> dict[str, str]:
+    """Run cells side by side; where a worker was killed, which ends all of them, the rest one by one."""
+    number = workers or os.cpu_count() or 1
+    failed = _run_in_pool(cells, study, number)
+    rest = [cell for cell in cells if failed.get(cell.name, "").startswith(BrokenProcessPool.__name__)]
+    if number > 1 and rest:
+        _tell(f"A worker was killed, perhaps for want of memory; {len(rest)} cells are run again one by one.")
+        done_now = [cell.name for cell in rest]
+        failed = {name: reason for name, reason in failed.items() if name not in done_now}
+        for cell in rest:
+            failed |= _run_in_pool([cell], study, 1)
+    return failed
+
+
+def _run_in_pool(cells: Sequence[Cell], study: Study, workers: int) -> dict[str, str]:
     failed: dict[str, str] = {}
-    number = max(1, min(workers or os.cpu_count() or 1, len(cells)))
+    number = max(1, min(workers, len(cells)))
     started = time.monotonic()
     # Spawned, not forked: a forked worker could wait for ever for a lock that a thread of the parent holds.
     pool = ProcessPoolExecutor(number, mp_context=get_context("spawn"), initializer=start_worker)

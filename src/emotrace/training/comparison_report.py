@@ -3,7 +3,6 @@
 import json
 import os
 import platform
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -18,15 +17,27 @@ from numpy.typing import NDArray
 import emotrace
 from emotrace import metrics
 from emotrace.bundle import load_bundle
+from emotrace.corpora.rated import RatedRecording
+from emotrace.features.faces import make_detector
+from emotrace.ratings import agreement
 from emotrace.significance import PairedResult, paired_test
 from emotrace.timeline import atomic_path
 from emotrace.training import comparison_figures as figures
 from emotrace.training import comparison_tables as tables
-from emotrace.training.cells import SystemCell, face_row, is_done, predictions, system_row, weight_points
+from emotrace.training.cells import (
+    Cell,
+    SystemCell,
+    commit_of,
+    face_row,
+    is_done,
+    predictions,
+    system_row,
+    weight_points,
+)
 from emotrace.training.comparison import Plan
 from emotrace.training.comparison_rows import Row, StageOneRow, write_csv, write_stage_one
 from emotrace.training.stage_one import DIMENSIONS
-from emotrace.training.study import RECIPE
+from emotrace.training.study import RECIPE, Study
 from emotrace.types import FloatArray
 
 _PACKAGES = ("torch", "pytorch-lightning", "numpy", "scikit-learn", "onnxruntime", "av", "opencv-python-headless")
@@ -63,11 +74,12 @@ def write_report(chosen: Plan, failed: Mapping[str, str]) -> Report:
     study, output = chosen.study, chosen.output
     done = [cell for cell in chosen.systems if is_done(study, cell)]
     rows = [system_row(cell) for cell in done]
-    stage_one = [face_row(cell) for cell in chosen.faces if is_done(study, cell)]
-    tested = _tests(chosen, done)
+    faces_done = [cell for cell in chosen.faces if is_done(study, cell)]
+    stage_one = [face_row(cell) for cell in faces_done]
+    tested = _tests(done)
     files = [
         _written(output / "settings.yaml", _settings(chosen)),
-        _written(output / "environment.json", environment()),
+        _written(output / "environment.json", environment([*done, *faces_done])),
     ]
     drawn = output / "figures"
     drawn.mkdir(parents=True, exist_ok=True)
@@ -86,13 +98,14 @@ def write_report(chosen: Plan, failed: Mapping[str, str]) -> Report:
     return Report(tuple(rows), tuple(stage_one), tested, tuple(files))
 
 
-def environment() -> str:
-    """Return as JSON where figures were made: versions, commit, hardware."""
+def environment(done: Sequence[Cell]) -> str:
+    """Return as JSON where figures were made: versions, hardware, and the commits that cells were judged at."""
     told = {
         "emotrace": emotrace.__version__,
-        "commit": _commit(),
+        "commits": sorted({commit_of(cell) or "not from a working copy" for cell in done}),
         "bundle": load_bundle().digest,
         "recipe": RECIPE.digest(),
+        "detector": make_detector(RECIPE.video.detector).name,
         "python": platform.python_version(),
         "machine": f"{os.cpu_count()} cores, {platform.machine()}",
         "packages": {name: metadata.version(name) for name in _PACKAGES},
@@ -100,26 +113,12 @@ def environment() -> str:
     return json.dumps(told, indent=2) + "\n"
 
 
-def _commit() -> str | None:
-    """Return the commit of a working copy, with a plus sign where it was changed; None for an installed package."""
-    here = Path(__file__).parent
-    try:
-        commands = (["git", "rev-parse", "--short=12", "HEAD"], ["git", "status", "--porcelain", "--", "."])
-        commit, changed = (
-            subprocess.run(command, cwd=here, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
-            for command in commands
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return f"{commit}{'+' if changed else ''}"
-
-
 def _settings(chosen: Plan) -> str:
     systems = {cell.key: cell.settings.model_dump(mode="json", exclude={"seed"}) for cell in chosen.systems}
     told = {
         "corpus": chosen.study.corpus,
         "note": chosen.study.note,
-        "recordings": {role: len(items) for role, items in chosen.study.items.items()},
+        "recordings": {role: [item.name for item in items] for role, items in chosen.study.items.items()},
         "label_delay_ticks": chosen.study.label_delay_ticks,
         "shared": chosen.settings.model_dump(mode="json"),
         "systems": systems,
@@ -133,25 +132,20 @@ def _written(path: Path, text: str) -> Path:
     return path
 
 
-def _tests(chosen: Plan, done: Sequence[SystemCell]) -> dict[str, PairedResult]:
-    """Return the paired test of every system against the first, over test recordings, all seeds together."""
-    groups: dict[str, list[SystemCell]] = {}
+def _tests(done: Sequence[SystemCell]) -> dict[str, PairedResult]:
+    """Return the paired test of every system against the first, over test recordings, all seeds that both have."""
+    groups: dict[str, dict[int, SystemCell]] = {}
     for cell in done:
-        groups.setdefault(cell.key, []).append(cell)
-    keys = list(groups)
-    if len(keys) < 2:
-        return {}
-    first = done[0].settings
-    truths = {
-        track.name: track.arousal_valence[track.arousal_valence.isfinite().all(dim=1)].numpy()
-        for track in chosen.study.tracks("test", first.front_end, first.faces)
-    }
+        groups.setdefault(cell.key, {})[cell.settings.seed] = cell
     found = {}
-    for key in keys[1:]:
-        seeds = min(len(groups[key]), len(groups[keys[0]]))
-        said = [_by_recording(groups[each][:seeds], truths) for each in (key, keys[0])]
-        wanted = [np.repeat(truth[:, None], seeds, axis=1).ravel() for truth in truths.values()]
-        found[key] = paired_test(wanted, said[0], said[1], _MeanCcc(seeds))
+    for key in list(groups)[1:]:
+        first, other = groups[next(iter(groups))], groups[key]
+        seeds = sorted(first.keys() & other.keys())
+        if seeds:
+            truths, said = _by_recording([first[seed] for seed in seeds])
+            found[key] = paired_test(
+                truths, _by_recording([other[seed] for seed in seeds])[1], said, _MeanCcc(len(seeds))
+            )
     return found
 
 
@@ -166,9 +160,13 @@ class _MeanCcc:
         return fmean(metrics.ccc(tables[0][:, place], tables[1][:, place]) for place in range(2 * self.seeds))
 
 
-def _by_recording(cells: Sequence[SystemCell], truths: Mapping[str, FloatArray]) -> list[FloatArray]:
-    said = [predictions(cell) for cell in cells]
-    return [np.stack([each[name] for each in said], axis=1).ravel() for name in truths]
+def _by_recording(cells: Sequence[SystemCell]) -> tuple[list[FloatArray], list[FloatArray]]:
+    """Return truths and answers, one row [T * seeds * 2] per recording."""
+    kept = [predictions(cell) for cell in cells]
+    return (
+        [np.stack([each[name][0] for each in kept], axis=1).ravel() for name in kept[0]],
+        [np.stack([each[name][1] for each in kept], axis=1).ravel() for name in kept[0]],
+    )
 
 
 def _mean_points(done: Sequence[SystemCell]) -> dict[str, dict[str, list[tuple[float, float]]]]:
@@ -194,6 +192,9 @@ def _page(
 ) -> str:
     counts = ", ".join(f"{len(items)} {role}" for role, items in chosen.study.items.items())
     parts = [f"# Comparison on {chosen.study.corpus}", f"{chosen.study.note} Recordings: {counts}."]
+    if not chosen.study.is_comparable:
+        parts.append("Published figures, where given, are of other recordings or splits: **not comparable**.")
+    parts += _agreement(chosen.study)
     if rows:
         comparisons = {key: (test.difference, test.p_value) for key, test in tested.items()}
         published = {
@@ -212,6 +213,26 @@ def _page(
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
+def _agreement(study: Study) -> list[str]:
+    """Return a paragraph on how far the raters agree, where there are several."""
+    rated = [item for item in study.all_items if isinstance(item, RatedRecording) and item.ratings is not None]
+    tables = [item.ratings for item in rated if item.ratings is not None and len(item.ratings) > 1]
+    if not tables:
+        return []
+    lines = []
+    for place, dimension in enumerate(DIMENSIONS):
+        found = [agreement(table[:, :, place]) for table in tables]
+        means = [float(np.nanmean([getattr(each, name) for each in found])) for name in _AGREEMENT]
+        lines.append(f"| {dimension} | {' | '.join(f'{mean:.3f}' for mean in means)} |")
+    head = f"| dimension | {' | '.join(_AGREEMENT.values())} |\n| --- |{' --- |' * len(_AGREEMENT)}"
+    return ["## Agreement of the raters", f"Means over {len(tables)} recordings.", "\n".join([head, *lines])]
+
+
+_AGREEMENT = {
+    "ccc": "mean CCC of two raters",
+    "pearson": "mean Pearson of two raters",
+    "cronbach_alpha": "Cronbach's alpha",
+}
 _TABLE_WORDS = (
     "CCC over the ticks of all test recordings together; mean and standard deviation over seeds. The difference is "
     "that of the mean CCC of arousal and valence to {baseline}, by swapping whole recordings. beta: correlation of the "
@@ -219,4 +240,7 @@ _TABLE_WORDS = (
     "if the corpus knows it, where they are."
 )
 _CURVE_WORDS = "CCC of arousal / of valence, means over seeds, over the share of the time in percent."
-_FACE_WORDS = "Test figures of the epoch that is best on validation; R² of a constant is 0."
+_FACE_WORDS = (
+    "Test figures of the epoch that is best on validation; R² of a constant is 0. The paper gives an R² close to 0.75 "
+    "for arousal and up to 0.61 for valence for its improved AlexNet, on its own split of RECOLA."
+)

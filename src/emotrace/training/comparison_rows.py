@@ -65,7 +65,7 @@ class StageOneRow:
         multiply_adds: for one image, at the size that was trained.
         full_parameters: count, at the size of the paper.
         full_multiply_adds: for one image, at the size of the paper.
-        seconds_per_epoch: mean over the epochs.
+        seconds_per_epoch: median over the epochs.
         r2_curve: one validation figure per epoch.
         rmse_curve: one validation figure per epoch.
     """

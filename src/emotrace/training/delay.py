@@ -3,31 +3,41 @@
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 
-from emotrace.ratings import best_delay
+from emotrace.errors import CorpusError
+from emotrace.ratings import best_delay, delay_candidates
 from emotrace.training.study import RECIPE, Study
-from emotrace.training.tracks import Track
+from emotrace.training.tracks import Track, taken
 from emotrace.types import FloatArray
 
 _STEP_SECONDS = 0.4
-_MAX_SECONDS = 9.6
-"""The search of RECOLA's baseline: 0 to 9.6 s in steps of 0.4 s."""
-_SHORTEST_SHARE = 3
-"""No candidate is longer than a recording's length divided by this."""
+_LEAST_LENGTHS = 3
+"""Recordings shorter than so many times the longest delay would be nearly all delay, and are left out."""
 
 
 def search_delay_seconds(study: Study) -> float:
-    """Return the delay at which voice and face tell the labels best, by ridge regression.
+    """Return the delay at which voice and face tell the labels best, by ridge regression: 0 to 9.6 s, as RECOLA's.
 
     Args:
         study: with its features made.
+
+    Raises:
+        CorpusError: the training recordings are too short.
     """
     tracks = study.unmoved(study.items["train"], "descriptors", "bundle")
     step = round(_STEP_SECONDS * RECIPE.label_rate_hz)
-    longest = min(round(_MAX_SECONDS / _STEP_SECONDS), min(len(track) for track in tracks) // step // _SHORTEST_SHARE)
+    usual = int(np.median([len(track) // step for track in tracks]))
+    candidates = [each for each in delay_candidates(1 / _STEP_SECONDS) if each * _LEAST_LENGTHS <= usual]
+    tracks = [track for track in tracks if len(track) // step >= _LEAST_LENGTHS * candidates[-1] + 2]
+    if len(tracks) < 2:
+        raise CorpusError(
+            f"{len(tracks)} training recording(s) of about {usual * _STEP_SECONDS:.0f} s found, too few to search the "
+            "delay of annotation: set it in seconds."
+        )
     features = _standardised([_features(track, step) for track in tracks])
     labels = [track.arousal_valence[::step].numpy() for track in tracks]
-    searches = [best_delay(features, [each[:, place] for each in labels], range(longest + 1)) for place in range(2)]
+    searches = [best_delay(features, [each[:, place] for each in labels], candidates) for place in range(2)]
     curve = np.mean([search.correlations for search in searches], axis=0)
     return float(np.argmax(curve)) * _STEP_SECONDS
 
@@ -36,12 +46,9 @@ def _features(track: Track, step: int) -> FloatArray:
     """Return [T, D]: the voice's descriptors and the mean face region, zeros where one is not known."""
     ticks = slice(None, None, step)
     heard, seen = track.audio_valid[ticks], track.video_valid[ticks]
-    parts = []
-    if len(track.voice):
-        parts.append(track.voice[track.voice_index[ticks].clamp(min=0)].float() * heard[:, None])
-    if len(track.regions):
-        parts.append(track.regions.float().mean(dim=1)[track.face_index[ticks].clamp(min=0)] * seen[:, None])
-    return np.concatenate([part.numpy() for part in parts], axis=1).astype(np.float32)
+    regions = track.regions.float().mean(dim=1)
+    voice = taken(track.voice, track.voice_index[ticks], heard)
+    return torch.cat([voice, taken(regions, track.face_index[ticks], seen)], dim=1).numpy()
 
 
 def _standardised(features: Sequence[FloatArray]) -> list[FloatArray]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Literal, get_args
@@ -72,8 +73,14 @@ def origin(item: Item, recipe: Recipe) -> str:
     else:
         for path in (item.video, item.audio):
             told += [(path.stat().st_size, path.stat().st_mtime_ns) if path else None]
+        told += [_detector_name(recipe.video.detector)]
         told += [item.label_rate_hz, None if item.labels is None else hashlib.sha256(item.labels.tobytes()).hexdigest()]
     return hashlib.sha256(repr(told).encode()).hexdigest()[:32]
+
+
+@cache
+def _detector_name(choice: Literal["auto", "yunet", "haar"]) -> str:
+    return make_detector(choice).name  # "auto" is another one when YuNet has been fetched
 
 
 def stored(folder: Path, item: Item) -> Path:
@@ -292,7 +299,7 @@ def _heard(samples: FloatArray, recipe: Recipe, ticks: int) -> Arrays:
         valid.append(block.voice_valid & (block.voice_index >= 0))
         num_inputs += len(block.voice_inputs)
     missing = ticks - sum(map(len, index))
-    if missing > 0:  # sound of no length at all, or shorter by a rounding
+    if missing > 0 or not index:  # sound of no length at all, or shorter by a rounding
         index.append(np.full(missing, -1))
         valid.append(np.zeros(missing, dtype=bool))
     inputs = np.concatenate([np.zeros((0, *input_shape(recipe.audio)), dtype=np.float32), *voice])

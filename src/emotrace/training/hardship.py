@@ -5,6 +5,7 @@ modality away, as a camera or a microphone that fails; "contradicting" puts that
 that it is there, loud and clear, and wrong.
 """
 
+import math
 import zlib
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -72,8 +73,10 @@ def _stretches(track: Track, hardship: Hardship) -> tuple[Tensor, Tensor]:
     count = -(-len(track) // length)
     rng = np.random.default_rng(zlib.crc32(track.name.encode()))
     order = rng.permutation(count)
-    num_face = round(hardship.face_percent / 100 * count)
-    num_voice = round(hardship.voice_percent / 100 * count)
+    # Rounded by chance, so that the share is right over many recordings, however few stretches each has.
+    num_face, num_voice = (
+        math.floor(percent / 100 * count + rng.random()) for percent in (hardship.face_percent, hardship.voice_percent)
+    )
     face, voice = np.zeros(count, dtype=bool), np.zeros(count, dtype=bool)
     face[order[:num_face]] = True
     voice[order[::-1][:num_voice]] = True

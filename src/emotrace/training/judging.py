@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from emotrace import metrics, postprocessing
+from emotrace.labels import EMOTIONS
 from emotrace.significance import bootstrap_interval
 from emotrace.training.comparison_rows import CURVES
 from emotrace.training.hardship import SHARES, Hardship, endure, mixed
@@ -29,14 +30,18 @@ class Judgement:
         curves: kind and modality -> percent -> CCC of arousal and valence.
         weight_points: (what the voice should weigh, what it weighed on average), where voices or faces are missing
             or contradict; empty without an audio weight.
-        predictions: per recording [T, 2].
+        confusion: counts by true emotion (row) and told one; empty where the corpus has no emotions.
+        predictions: per recording [T, 2], at the ticks that have a label.
+        truths: likewise.
     """
 
     figures: Mapping[str, float]
     intervals: Mapping[str, tuple[float, float]]
     curves: Mapping[str, Mapping[int, tuple[float, float]]]
     weight_points: Mapping[str, Sequence[tuple[float, float]]]
+    confusion: Sequence[Sequence[int]]
     predictions: Mapping[str, FloatArray]
+    truths: Mapping[str, FloatArray]
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +76,9 @@ class _Judged:
             said.answer.append(answer[known].float().numpy())
             said.emotion.append(track.emotion[known].numpy())
             said.told_emotion.append(output.emotion_logits[known].argmax(dim=1).numpy())
-            said.weight.append(output.audio_weight[known].float().numpy())
+            # One modality alone has nothing to weigh.
+            weight = output.audio_weight if self.settings.only is None else torch.full_like(known.float(), torch.nan)
+            said.weight.append(weight[known].float().numpy())
             said.reliability.append(track.reliability[known].numpy())
         return said
 
@@ -88,7 +95,7 @@ def judge(
     Args:
         system: trained.
         settings: of the system.
-        validation: recordings that post-processing is fitted on.
+        validation: recordings that post-processing is fitted on; none leaves it out.
         test: recordings to be judged on; two at least.
         delay_ticks: by which the labels that it learnt from had been moved forward: its answers are moved back.
     """
@@ -102,7 +109,8 @@ def judge(
         interval = bootstrap_interval(truth, answer, metrics.ccc)
         intervals[f"ccc_{dimension}"] = (interval.low, interval.high)
     figures |= _emotion_figures(said)
-    figures |= _post_processed(judged.answers(validation), said, test[0].ticks_per_second)
+    if validation:
+        figures |= _post_processed(judged.answers(validation), said, test[0].ticks_per_second)
     figures["beta_own"] = _weight_correlation(said)
     untouched = figures["ccc_arousal"], figures["ccc_valence"]
     curves = {
@@ -115,7 +123,8 @@ def judge(
         figures[f"beta_{kind}"] = _weight_correlation(hard)
         points[kind] = _weight_points(hard)
     predictions = {track.name: answer for track, answer in zip(test, said.answer, strict=True)}
-    return Judgement(figures, intervals, curves, points, predictions)
+    truths = {track.name: truth for track, truth in zip(test, said.truth, strict=True)}
+    return Judgement(figures, intervals, curves, points, _confusion(said), predictions, truths)
 
 
 def trace_figures(truth: Sequence[FloatArray], answer: Sequence[FloatArray]) -> dict[str, float]:
@@ -142,6 +151,14 @@ def _emotion_figures(said: _Said) -> dict[str, float]:
         "accuracy": metrics.accuracy(truth, told, known),
         "macro_f1": metrics.macro_f1(truth, told, known),
     }
+
+
+def _confusion(said: _Said) -> list[list[int]]:
+    truth, told = np.concatenate(said.emotion), np.concatenate(said.told_emotion)
+    known = truth >= 0
+    if not known.any():
+        return []
+    return metrics.confusion_matrix(truth[known], told[known], len(EMOTIONS)).tolist()
 
 
 def _post_processed(fitted_on: _Said, judged: _Said, rate_hz: float) -> dict[str, float]:

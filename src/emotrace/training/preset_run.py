@@ -15,7 +15,9 @@ from emotrace.training.systems import load_system
 Figures = dict[str, object]
 
 
-def train_preset(name: str, settings: SystemSettings, study: Study, output: Path) -> Figures:
+def train_preset(
+    name: str, settings: SystemSettings, study: Study, output: Path, shared: ComparisonSettings
+) -> Figures:
     """Train and judge one system; goes on where an earlier run in `output` stopped.
 
     Args:
@@ -24,12 +26,13 @@ def train_preset(name: str, settings: SystemSettings, study: Study, output: Path
         study: the corpus.
         output: `weights.safetensors`, `system.json`, `result.json`, checkpoints, and `bundle` where a bundle can hold
             the system.
+        shared: of stage one, where the system needs it.
 
     Raises:
         EmotraceError: the training failed, or `output` holds a run of other settings.
     """
-    cell = SystemCell(name, settings, output)
-    failed = run(Plan(study, (cell,), (), ComparisonSettings(), output), workers=1)
+    cell = SystemCell(name, settings, output, shared.stage_one)
+    failed = run(Plan(study, (cell,), (), shared, output), workers=1)
     if failed:
         raise EmotraceError(next(iter(failed.values())))
     row = system_row(cell)
@@ -40,37 +43,36 @@ def train_preset(name: str, settings: SystemSettings, study: Study, output: Path
 
 def _bundle(cell: SystemCell, study: Study, row: Row) -> None:
     """Write `bundle`, with which `emotrace analyze` can use the system."""
-    system, settings = load_system(cell.folder)
+    saved = load_system(cell.folder)
     judged = {name: row.figure(name) for name in ("ccc_arousal", "ccc_valence", "rmse_arousal", "rmse_valence")}
     tells_emotions = "unweighted_average_recall" in row.figures
-    save_as_bundle(cell.folder / "bundle", system, settings, judged, study.note, tells_emotions=tells_emotions)
+    save_as_bundle(cell.folder / "bundle", saved, judged, study.note, tells_emotions=tells_emotions)
 
 
-def evaluate_system(folder: Path, study: Study, split: str) -> Figures:
-    """Return the figures of a trained system on one split of a corpus.
-
-    Post-processing is fitted on the recordings that training was stopped by.
+def evaluate_system(folder: Path, study: Study) -> Figures:
+    """Return the figures of a trained system on the recordings of a study that are to be judged on.
 
     Args:
         folder: that `emotrace train` or `emotrace compare` wrote.
-        study: the corpus.
-        split: of the corpus, by its own name for it.
+        study: see `study.open_split`.
 
     Raises:
-        SettingsError: the split has fewer than two labelled recordings.
+        SettingsError: the system sees through a face network that only its comparison has.
         EmotraceError: the folder holds no trained system.
     """
-    system, settings = load_system(folder)
-    items = [item for item in study.all_items if item.split == split]
-    if len(items) < 2:
-        known = sorted({item.split for item in study.all_items})
-        raise SettingsError(f"--split {split}: no labelled recordings there; there are some of {', '.join(known)}.")
-    cell = SystemCell(folder.name, settings, folder)
-    prepare(Plan(study, (cell,), (), ComparisonSettings(), folder))
-    held_out, judged = (
-        study.unmoved(each, settings.front_end, settings.faces) for each in (study.items["validation"], items)
-    )
-    judgement = judge(system, settings, held_out, judged, study.label_delay_ticks)
-    return {"system": settings.system, "corpus": study.corpus, "split": split, "recordings": len(items)} | dict(
-        judgement.figures
-    )
+    saved = load_system(folder)
+    settings = saved.settings
+    if settings.faces != "bundle":
+        raise SettingsError(
+            f"{folder} sees through the {settings.faces} of its own comparison, which judges it: see its result.json."
+        )
+    shared = ComparisonSettings()
+    prepare(Plan(study, (SystemCell(folder.name, settings, folder, shared.stage_one),), (), shared, folder))
+    judged = study.unmoved(study.items["test"], settings.front_end, settings.faces)
+    judgement = judge(saved.system, settings, [], judged, saved.label_delay_ticks)
+    return {
+        "system": settings.system,
+        "corpus": study.corpus,
+        "recordings": len(judged),
+        "of_these_learnt_from": len({track.name for track in judged} & set(saved.learnt)),
+    } | dict(judgement.figures)

@@ -95,7 +95,9 @@ class SystemSettings(RunSettings):
     main_loss: Literal["rmse", "ccc"] = "ccc"
     emotion_weight: float = Field(0.3, ge=0, description="of the cross-entropy, where the corpus has emotions")
     step_seconds: float = Field(0.2, ge=0.04, le=2)
-    stretch_seconds: float = Field(16.0, gt=1, le=120, description="length of what is drawn from a recording")
+    stretch_seconds: float = Field(
+        16.0, gt=1, le=120, description="length of what is drawn, at most the shortest recording"
+    )
     stretches_per_epoch: int = Field(400, gt=0)
 
 

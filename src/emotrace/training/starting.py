@@ -9,7 +9,7 @@ from emotrace.training import comparison, preset_run, settings
 from emotrace.training.comparison_report import Report, write_report
 from emotrace.training.presets import PRESETS
 from emotrace.training.settings import SystemSettings
-from emotrace.training.study import open_study
+from emotrace.training.study import challenge_settings, open_split, open_study
 
 Figures = dict[str, object]
 
@@ -49,28 +49,46 @@ def compare(
     output: Path,
     assignments: Sequence[str],
     *,
-    small: bool,
-    workers: int | None,
-    protocol: str,
+    small: bool = False,
+    workers: int | None = None,
+    protocol: str = "avec2016",
 ) -> Compared:
     """Train and judge systems, and write the report.
+
+    Args:
+        keys: presets, face networks and groups.
+        corpus: see `study.open_study`.
+        root: likewise.
+        seeds: 0 .. seeds - 1.
+        output: folder of the comparison.
+        assignments: KEY=VALUE of `ComparisonSettings`.
+        small: few short recordings and epochs.
+        workers: processes at a time; None for one per core.
+        protocol: of RECOLA: its name or a YAML file.
 
     Raises:
         SettingsError: a name, a number or a setting is wrong.
         CorpusError: the corpus is not as it should be.
     """
-    chosen = settings.override(comparison.ComparisonSettings(), list(assignments))
-    if small:
-        chosen = comparison.small(chosen)
-    comparison.resolve(keys)  # a wrong name is told before a corpus is made
-    study = open_study(corpus, root, output, small=small, protocol=protocol)
-    plan = comparison.settle_delay(comparison.plan(keys, study, seeds, output, chosen), workers=workers)
+    base = comparison.ComparisonSettings()
+    chosen = settings.override(comparison.small(base) if small else base, list(assignments))
+    challenge = challenge_settings(protocol)
+    comparison.check(keys, seeds)  # before a corpus is made
+    study = open_study(corpus, root, output, small=small, challenge=challenge)
+    plan = comparison.settle_delay(comparison.plan(keys, study, seeds, output, chosen))
     failed = comparison.run(plan, workers=workers)
     return Compared(write_report(plan, failed), failed)
 
 
 def train(
-    preset: str, corpus: str, root: Path | None, output: Path, assignments: Sequence[str], *, small: bool
+    preset: str,
+    corpus: str,
+    root: Path | None,
+    output: Path,
+    assignments: Sequence[str],
+    *,
+    small: bool,
+    protocol: str,
 ) -> Figures:
     """Train one system and return its figures.
 
@@ -81,6 +99,7 @@ def train(
         output: folder of the run.
         assignments: KEY=VALUE.
         small: few short recordings and epochs.
+        protocol: of RECOLA: its name or a YAML file.
     """
     if preset in PRESETS:
         chosen = PRESETS[preset].settings
@@ -88,13 +107,15 @@ def train(
         chosen = settings.read(SystemSettings, Path(preset))
     else:
         raise SettingsError(f"There is no preset and no file {preset!r}: expected one of {', '.join(PRESETS)}.")
+    shared = comparison.ComparisonSettings()
     if small:
-        chosen = chosen.model_copy(update={"epochs": comparison.small_epochs(chosen)})
+        chosen, shared = comparison.small_preset(chosen), comparison.small(shared)
     final = settings.override(chosen, list(assignments))
-    study = open_study(corpus, root, output, small=small)
-    return preset_run.train_preset(Path(preset).stem, final, study, output)
+    study = open_study(corpus, root, output, small=small, challenge=challenge_settings(protocol))
+    return preset_run.train_preset(Path(preset).stem, final, study, output, shared)
 
 
-def evaluate(folder: Path, corpus: str, root: Path | None, split: str, *, small: bool) -> Figures:
+def evaluate(folder: Path, corpus: str, root: Path | None, split: str, *, small: bool, protocol: str) -> Figures:
     """Return the figures of a trained system on a split of a corpus."""
-    return preset_run.evaluate_system(folder, open_study(corpus, root, folder, small=small), split)
+    study = open_split(corpus, root, folder, split, small=small, challenge=challenge_settings(protocol))
+    return preset_run.evaluate_system(folder, study) | {"split": split}

@@ -9,26 +9,31 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import torch
+from pydantic import Field
 
 from emotrace.bundle import load_bundle
 from emotrace.corpora import folder as own_folder
 from emotrace.corpora import recola, synthetic
 from emotrace.corpora.composed import Conditions, Material
-from emotrace.corpora.rated import RatedRecording, of_split
+from emotrace.corpora.rated import SPLITS, RatedRecording, of_split
 from emotrace.errors import CorpusError, SettingsError
 from emotrace.evaluation import COMPOSED_COUNT, COMPOSED_SEED, composed_material
 from emotrace.inference.session import Branches
 from emotrace.ratings import shift_labels
 from emotrace.recipe import Recipe
+from emotrace.timeline import atomic_path
 from emotrace.training.extraction import ComposedRecording, FrontEnd, Item, extract_all, is_missing, origin
+from emotrace.training.settings import Settings, read
 from emotrace.training.tracks import Track, encode_faces, load_track
 
 CORPORA = ("recola", "synthetic", "composed", "folder")
 ROLES = ("train", "validation", "test")
 """Learnt from, stopped by, judged on."""
 RECIPE = Recipe()
+SHORTEST_SECONDS = 1.0
 _COMPOSED_COUNTS: Mapping[str, int] = {"train": 300, "validation": 60, "test": COMPOSED_COUNT}
 _SMALL_COMPOSED_COUNTS: Mapping[str, int] = {"train": 12, "validation": 4, "test": 4}
 _COMPOSED_SEEDS: Mapping[str, int] = {"train": 30_000, "validation": 10_000, "test": COMPOSED_SEED}
@@ -45,8 +50,9 @@ class Study:
         root: of the corpus; None for one that is generated elsewhere.
         items: recordings by role.
         note: what to say with every result.
-        label_delay_ticks: by which the labels to learn from are moved forward.
         folder: of the features.
+        label_delay_ticks: by which the labels to learn from are moved forward.
+        is_comparable: whether published figures are of the same recordings, split and task.
     """
 
     corpus: str
@@ -55,6 +61,7 @@ class Study:
     note: str
     folder: Path
     label_delay_ticks: int = 0
+    is_comparable: bool = False
 
     @property
     def all_items(self) -> list[Item]:
@@ -65,6 +72,9 @@ class Study:
         """Make the features of every recording that are not there yet."""
         splits = {item.split for item in self.all_items if isinstance(item, ComposedRecording)}
         materials: dict[str, Material] = {}
+        if splits:
+            assert self.root is not None
+            _claim(self.folder, self.root)
         if splits and any(is_missing(item, RECIPE, front_ends, self.folder) for item in self.all_items):
             assert self.root is not None
             materials = {split: composed_material(self.root, split) for split in sorted(splits)}
@@ -81,16 +91,26 @@ class Study:
         encode_faces(self.all_items, RECIPE, self.folder, encode, self._regions(name), digest)
 
     def tracks(self, role: str, front_end: FrontEnd, faces: str) -> list[Track]:
-        """Return the recordings of a role; those to learn from with their labels moved by the delay."""
+        """Return the recordings of a role with their labels moved by the delay: as something learns them."""
         loaded = self.unmoved(self.items[role], front_end, faces)
-        if role != "test" and self.label_delay_ticks:
+        if self.label_delay_ticks:
             return [_earlier(track, self.label_delay_ticks) for track in loaded]
         return loaded
 
     def unmoved(self, items: Sequence[Item], front_end: FrontEnd, faces: str) -> list[Track]:
-        """Return recordings with their labels as they are."""
+        """Return recordings with their labels as they are: as something is judged by them.
+
+        Raises:
+            CorpusError: a recording is shorter than `SHORTEST_SECONDS`.
+        """
         regions, rate_hz = self._regions(faces), RECIPE.label_rate_hz
         loaded = [load_track(self.folder, item, front_end, regions, rate_hz) for item in items]
+        for track in loaded:
+            if len(track) < SHORTEST_SECONDS * rate_hz:
+                raise CorpusError(
+                    f"{track.name} lasts {len(track) / rate_hz:.2f} s, expected {SHORTEST_SECONDS:g} s at least: "
+                    "leave it out."
+                )
         return [self._with_truth(track) for track in loaded] if self.corpus == "synthetic" else loaded
 
     def _with_truth(self, track: Track) -> Track:
@@ -131,10 +151,38 @@ def bundle_faces() -> tuple[str, Callable[[torch.Tensor], torch.Tensor]]:
     return bundle.digest, encode
 
 
+class ChallengeSettings(Settings):
+    """How RECOLA is split and rated; see `corpora/recola.py`."""
+
+    protocol: Literal["avec2016", "liu2021"] = "avec2016"
+    gold: Literal["official", "mean", "centred"] = "official"
+    train: tuple[str, ...] | None = Field(None, description="names to train on, for liu2021; drawn without them")
+    test: tuple[str, ...] | None = None
+    seed: int = Field(0, ge=0, description="of what liu2021 draws")
+
+
+def challenge_settings(text: str) -> ChallengeSettings:
+    """Return the settings that a protocol's name, or a YAML file of their shape, stands for.
+
+    Raises:
+        SettingsError: it is neither, or the file holds something else.
+    """
+    if text in recola.PROTOCOLS:
+        return ChallengeSettings.model_validate({"protocol": text})
+    if not Path(text).is_file():
+        raise SettingsError(f"--protocol {text}: expected one of {', '.join(recola.PROTOCOLS)}, or a YAML file.")
+    return read(ChallengeSettings, Path(text))
+
+
 def open_study(
-    corpus: str, root: Path | None, output: Path, *, small: bool = False, protocol: str = "avec2016"
+    corpus: str,
+    root: Path | None,
+    output: Path,
+    *,
+    small: bool = False,
+    challenge: ChallengeSettings | None = None,
 ) -> Study:
-    """Return a corpus by its name.
+    """Return a corpus by its name, with its roles.
 
     Args:
         corpus: one of `CORPORA`.
@@ -142,31 +190,92 @@ def open_study(
             "synthetic" the place where it is, or is generated; None for a folder inside `output`.
         output: where the features go.
         small: few or short recordings, for a try.
-        protocol: of RECOLA, see `corpora/recola.py`.
+        challenge: of RECOLA and what is generated like it; None for the protocol of AVEC 2016.
 
     Raises:
         SettingsError: there is no such corpus, or it needs a root.
         CorpusError: the corpus is not as it should be.
     """
-    if corpus not in CORPORA:
-        raise SettingsError(f"--corpus {corpus}: expected one of {', '.join(CORPORA)}.")
+    chosen = challenge or ChallengeSettings()
+    root = _root(corpus, root, output, small)
     folder = output / "features"
-    if corpus == "synthetic":
-        root = root or output / "synthetic"
-        synthetic.generate(root, seconds=_SMALL_SYNTHETIC_SECONDS if small else _SYNTHETIC_SECONDS)
-        return Study(corpus, root, _challenge(recola.read(root)), _GENERATED, folder)
-    if root is None:
-        raise SettingsError(f"--corpus {corpus} needs --root, the folder of the corpus.")
     if corpus == "composed":
         return Study(corpus, root, _composed(small), _COMPOSED, folder)
+    recordings = _rated(corpus, root, chosen)
     if corpus == "folder":
-        recordings = own_folder.read(root)
         return Study(corpus, root, {role: tuple(of_split(recordings, role)) for role in ROLES}, _OWN, folder)
-    recordings = recola.read(root, protocol=protocol)
-    if protocol == "avec2016":
-        return Study(corpus, root, _challenge(recordings), recola.PROTOCOLS[protocol].note, folder)
-    roles = {role: tuple(of_split(recordings, role)) for role in ROLES}
-    return Study(corpus, root, roles, recola.PROTOCOLS[protocol].note, folder)
+    protocol = recola.PROTOCOLS[chosen.protocol]
+    note = f"{_GENERATED if corpus == 'synthetic' else protocol.note} Gold standard: {chosen.gold}."
+    roles = (
+        _challenge(recordings)
+        if chosen.protocol == "avec2016"
+        else {role: tuple(of_split(recordings, role)) for role in ROLES}
+    )
+    comparable = corpus == "recola" and protocol.comparable
+    return Study(corpus, root, roles, note, folder, is_comparable=comparable)
+
+
+def open_split(
+    corpus: str,
+    root: Path | None,
+    output: Path,
+    split: str,
+    *,
+    small: bool = False,
+    challenge: ChallengeSettings | None = None,
+) -> Study:
+    """Return one split of a corpus, by the corpus's own name for it, to be judged on: nothing is learnt.
+
+    Arguments and errors as of `open_study`.
+    """
+    if split not in SPLITS:
+        raise SettingsError(f"--split {split}: expected one of {', '.join(SPLITS)}.")
+    root = _root(corpus, root, output, small)
+    if corpus == "composed":
+        judged: tuple[Item, ...] = _composed(small)[split]
+    else:
+        judged = tuple(of_split(_rated(corpus, root, challenge or ChallengeSettings()), split))
+    return Study(
+        corpus, root, {"train": (), "validation": (), "test": judged}, f"The {split} split.", output / "features"
+    )
+
+
+def _root(corpus: str, root: Path | None, output: Path, small: bool) -> Path:
+    if corpus not in CORPORA:
+        raise SettingsError(f"--corpus {corpus}: expected one of {', '.join(CORPORA)}.")
+    if corpus == "synthetic":
+        place = root or output / "synthetic"
+        synthetic.generate(place, seconds=_SMALL_SYNTHETIC_SECONDS if small else _SYNTHETIC_SECONDS)
+        return place
+    if root is None:
+        raise SettingsError(f"--corpus {corpus} needs --root, the folder of the corpus.")
+    return root
+
+
+def _rated(corpus: str, root: Path, chosen: ChallengeSettings) -> list[RatedRecording]:
+    if corpus == "folder":
+        return own_folder.read(root)
+    subjects = None if chosen.train is None or chosen.test is None else (chosen.train, chosen.test)
+    return recola.read(root, protocol=chosen.protocol, gold=chosen.gold, subjects=subjects, seed=chosen.seed)
+
+
+def _claim(folder: Path, root: Path) -> None:
+    """Refuse features that were composed of other corpora: the recordings' names do not tell.
+
+    Raises:
+        CorpusError: the folder holds such.
+    """
+    digest = hashlib.sha256()
+    for corpus in ("ferplus", "ravdess", "nemo"):
+        for path in sorted((root / corpus).rglob("*")):
+            if path.is_file():
+                digest.update(f"{path.relative_to(root)} {path.stat().st_size}\n".encode())
+    note = folder / "material.txt"
+    if not note.exists():
+        with atomic_path(note) as temporary:
+            temporary.write_text(digest.hexdigest() + "\n")
+    elif note.read_text().strip() != digest.hexdigest():
+        raise CorpusError(f"{folder} holds features of other files than those in {root}: choose another --output.")
 
 
 _GENERATED = "Generated faces and voices: what holds here need not hold for people. Judged on the development split."

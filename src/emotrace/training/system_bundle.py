@@ -21,7 +21,7 @@ from emotrace.training.extraction import audio_recipe
 from emotrace.training.fusion_system import FusionSystem
 from emotrace.training.settings import SystemSettings
 from emotrace.training.study import RECIPE
-from emotrace.training.systems import StandardisedSystem
+from emotrace.training.systems import SavedSystem, StandardisedSystem
 
 _NAME = "own"
 
@@ -55,32 +55,25 @@ def fits_a_bundle(settings: SystemSettings) -> bool:
 
 
 def save_as_bundle(
-    folder: Path,
-    system: StandardisedSystem,
-    settings: SystemSettings,
-    figures: dict[str, float],
-    corpus: str,
-    *,
-    tells_emotions: bool,
+    folder: Path, saved: SavedSystem, figures: dict[str, float], corpus: str, *, tells_emotions: bool
 ) -> Bundle:
     """Write the bundle of a trained system.
 
     Args:
         folder: of the bundle.
-        system: trained.
-        settings: of the system, see `fits_a_bundle`.
+        saved: the system, see `fits_a_bundle`.
         figures: on recordings that it was not trained on.
         corpus: that it was trained on, in words.
         tells_emotions: whether that has labels of emotions.
     """
-    fusion = system.system
+    settings, fusion = saved.settings, saved.system.system
     assert isinstance(fusion, FusionSystem)
     default = load_bundle()
     audio = audio_recipe(RECIPE, settings.front_end)
     # The network was trained at its own steps: it answers as often.
-    recipe = RECIPE.model_copy(update={"audio": audio, "label_rate_hz": 1 / settings.step_seconds})
+    recipe = RECIPE.model_copy(update={"audio": audio, "label_rate_hz": fusion.config.sizes.steps_per_second})
     sizes = fusion.config.sizes
-    voice = VoiceOfSystem(system, fusion).eval()
+    voice = VoiceOfSystem(saved.system, fusion).eval()
     with torch.inference_mode():
         audio_dim = voice(torch.zeros(1, *input_shape(audio)))[0].shape[1]
     manifest = Manifest(
@@ -122,7 +115,7 @@ Made by emotrace {manifest.emotrace_version} with `emotrace train`. System: `{ma
 Its face network is that of the default bundle, so that its licence holds here too: **{manifest.licence}**.
 {emotions}
 ## Figures
-On the recordings of the test split.
+On recordings that it did not learn from.
 
 | figure | value |
 |---|---|

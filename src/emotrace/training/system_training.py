@@ -40,9 +40,8 @@ class DrawnStretches:
         generator = seeded(self.settings.seed, self.epoch)
         # A longer recording is drawn from as much more often.
         room = torch.tensor([self.how.num_steps(track) for track in self.tracks], dtype=torch.float64)
-        size = min(self.settings.batch_size, max(2, len(self.tracks)))
         for _ in range(len(self)):
-            chosen = torch.multinomial(room, size, replacement=True, generator=generator).tolist()
+            chosen = torch.multinomial(room, self.settings.batch_size, replacement=True, generator=generator).tolist()
             tracks = [self.tracks[place] for place in chosen]
             ends = [self.how.num_steps(track) - self.count for track in tracks]
             first = [int(torch.randint(end + 1, (), generator=generator)) for end in ends]
@@ -106,22 +105,32 @@ class SystemLearner(lightning.LightningModule):
         return loss
 
     def validation_step(self, batch: Steps, batch_index: int) -> None:
-        """Collect what is said of one recording: by the mean of the outputs that learn, as a part may answer later."""
+        """Collect what is said of one recording."""
+        answer, counts = self._answer(batch)
+        labelled = counts & batch.arousal_valence.isfinite().all(dim=-1)
+        self._said.append((answer[labelled], batch.arousal_valence[labelled]))
+
+    def _answer(self, batch: Steps) -> tuple[Tensor, Tensor]:
+        """Return the answer [B, S, 2] that the epoch is judged by, and on which steps [B, S].
+
+        It is the system's, unless that learns how to answer only after its epochs: then the mean of its parts.
+        """
+        if not isinstance(self.system.system, Finishes):
+            output = self.system(batch)
+            # An unknown answer is no way out: it counts as zero.
+            said = torch.where(output.valid[..., None], output.arousal_valence, 0.0)
+            return said, torch.ones_like(output.valid)
         outputs = self.system.outputs_to_train(batch)
-        shares = torch.stack([output.valid.float() for output in outputs])
-        total = sum(
-            share[..., None] * output.arousal_valence.nan_to_num()
-            for share, output in zip(shares, outputs, strict=True)
-        )
-        mean = total / shares.sum(dim=0).clamp(min=1)[..., None]
-        self._said.append((mean.flatten(0, 1), batch.arousal_valence.flatten(0, 1)))
+        shares = torch.stack([output.valid for output in outputs])
+        parts = torch.stack([output.arousal_valence.nan_to_num() for output in outputs]) * shares[..., None]
+        count = shares.sum(dim=0)
+        return parts.sum(dim=0) / count.clamp(min=1)[..., None], count > 0
 
     def on_validation_epoch_end(self) -> None:
         """Log the mean of the concordance correlations of arousal and valence, over all recordings together."""
         said, truth = (torch.cat(parts).cpu().numpy() for parts in zip(*self._said, strict=True))
         self._said.clear()
-        known = np.isfinite(truth).all(axis=1)
-        scores = [metrics.ccc(truth[known, place], said[known, place]) for place in range(2)]
+        scores = [metrics.ccc(truth[:, place], said[:, place]) for place in range(2)]
         self.log("validation_ccc", float(np.mean(scores)))
 
     def configure_optimizers(self) -> OptimizerLRScheduler:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, cast
@@ -100,17 +100,46 @@ def reading_of(settings: SystemSettings, ticks_per_second: float) -> Reading:
     return Reading(model.needs, model.pictures, max(1, round(settings.step_seconds * ticks_per_second)))
 
 
-def save_system(folder: Path, system: StandardisedSystem, settings: SystemSettings, sizes: Sizes) -> None:
+@dataclass(frozen=True, eq=False)
+class SavedSystem:
+    """A trained system as it was written.
+
+    Attributes:
+        system: ready to predict.
+        settings: of the system and its training.
+        label_delay_ticks: by which the labels that it learnt had been moved forward.
+        learnt: names of the recordings that it learnt from and was stopped by.
+    """
+
+    system: StandardisedSystem
+    settings: SystemSettings
+    label_delay_ticks: int
+    learnt: tuple[str, ...]
+
+
+def save_system(
+    folder: Path,
+    system: StandardisedSystem,
+    settings: SystemSettings,
+    sizes: Sizes,
+    label_delay_ticks: int,
+    learnt: Sequence[str],
+) -> None:
     """Write a trained system: `weights.safetensors`, and `system.json` at last, which makes it complete."""
     folder.mkdir(parents=True, exist_ok=True)
     state = {name: value.cpu().numpy() for name, value in system.state_dict().items()}
     write_arrays(folder / WEIGHTS, state, settings.system)
-    told = {"settings": settings.model_dump(mode="json"), "sizes": asdict(sizes)}
+    told = {
+        "settings": settings.model_dump(mode="json"),
+        "sizes": asdict(sizes),
+        "label_delay_ticks": label_delay_ticks,
+        "learnt": list(learnt),
+    }
     with atomic_path(folder / SYSTEM) as temporary:
         temporary.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
 
 
-def load_system(folder: Path) -> tuple[StandardisedSystem, SystemSettings]:
+def load_system(folder: Path) -> SavedSystem:
     """Return a system that `save_system` wrote, ready to predict.
 
     Raises:
@@ -122,12 +151,12 @@ def load_system(folder: Path) -> tuple[StandardisedSystem, SystemSettings]:
         sizes = Sizes(**told["sizes"] | {"voice_shape": tuple(told["sizes"]["voice_shape"])})
         system = build(settings, sizes)
         system.load_state_dict(read_tensors(folder / WEIGHTS))
+        return SavedSystem(system.eval(), settings, int(told["label_delay_ticks"]), tuple(told["learnt"]))
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, EmotraceError) as error:
         raise EmotraceError(
             f"{folder} holds no trained system that can be read: {' '.join(str(error).split())[:300]}. "
             "Expected a folder that `emotrace train` or `emotrace compare` wrote."
         ) from error
-    return system.eval(), settings
 
 
 PAPERS: Mapping[str, str] = MappingProxyType(

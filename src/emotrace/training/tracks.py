@@ -173,8 +173,8 @@ class Reading:
         heard, seen = track.audio_valid[ticks], track.video_valid[ticks]
         voice_row, face_row = track.voice_index[ticks].clamp(min=0), track.face_index[ticks]
         return Steps(
-            voice=_taken(track.voice, voice_row, heard) if "voice" in self.needs else ticks[:, None][:, :0],
-            regions=_taken(track.regions, face_row, seen) if "regions" in self.needs else ticks[:, None][:, :0],
+            voice=taken(track.voice, voice_row, heard) if "voice" in self.needs else ticks[:, None][:, :0],
+            regions=taken(track.regions, face_row, seen) if "regions" in self.needs else ticks[:, None][:, :0],
             crops=self._pictures(track, face_row) if "crops" in self.needs else ticks[:, None][:, :0],
             waveform=self._sound(track, ticks) if "waveform" in self.needs else ticks[:, None][:, :0],
             audio_valid=heard,
@@ -187,7 +187,7 @@ class Reading:
     def _pictures(self, track: Track, newest: Tensor) -> Tensor:
         back = torch.arange(self.pictures - 1, -1, -1)
         rows = (newest[:, None] - back).clamp(min=0)
-        return _taken(track.crops, rows, (newest >= 0)[:, None].expand_as(rows)) / 255
+        return taken(track.crops, rows, (newest >= 0)[:, None].expand_as(rows)) / 255
 
     def _sound(self, track: Track, ticks: Tensor) -> Tensor:
         length = round(self.step_ticks / track.ticks_per_second * SAMPLE_RATE)
@@ -195,10 +195,10 @@ class Reading:
         places = ends[:, None] + torch.arange(-length, 0)
         inside = (places >= 0) & (places < len(track.waveform))
         inside &= track.audio_valid[ticks][:, None]
-        return _taken(track.waveform, places, inside) / 32768
+        return taken(track.waveform, places, inside) / 32768
 
 
-def _taken(table: Tensor, rows: Tensor, known: Tensor) -> Tensor:
+def taken(table: Tensor, rows: Tensor, known: Tensor) -> Tensor:
     """Return table[rows] as float, zeros where not known."""
     if not len(table):
         return torch.zeros((*rows.shape, *table.shape[1:]))
