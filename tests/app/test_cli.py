@@ -15,7 +15,7 @@ from tests.app import tiny_bundle
 from tests.corpora.trees import write_sound
 from tests.media_factory import talking_clip
 
-COMMANDS = ("analyze", "demo", "models", "systems", "corpora", "train", "evaluate", "bench", "doctor")
+COMMANDS = ("analyze", "demo", "models", "systems", "corpora", "train", "compare", "evaluate", "bench", "doctor")
 
 
 @pytest.fixture(scope="module")
@@ -187,7 +187,7 @@ def test_version_is_printed() -> None:
 
 def test_corpora_come_with_citation_and_licence() -> None:
     rows = {row["name"]: row["text"] for row in json.loads(run("corpora", "--json").stdout)}
-    assert set(rows) == {"ferplus", "ravdess", "nemo", "emogator"}
+    assert set(rows) == {"ferplus", "ravdess", "nemo", "emogator", "recola", "folder", "composed", "synthetic"}
     assert "CC BY-NC-SA 4.0" in rows["ravdess"]
 
 

@@ -87,8 +87,8 @@ def test_labels_to_learn_from_are_moved_and_those_to_be_judged_on_are_not(root: 
     for role in ROLES:
         before, after = (each.tracks(role, "descriptors", "none")[0].arousal_valence for each in (study, moved))
         np.testing.assert_array_equal(before[10:], after[:-10])
-    judged = (each.unmoved(each.items["test"], "descriptors", "none")[0].arousal_valence for each in (study, moved))
-    np.testing.assert_array_equal(*judged)
+    one, other = (each.unmoved(each.items["test"], "descriptors", "none")[0] for each in (study, moved))
+    np.testing.assert_array_equal(one.arousal_valence, other.arousal_valence)
 
 
 def test_a_file_says_how_the_challenge_is_split_and_rated(root: Path, tmp_path: Path) -> None:

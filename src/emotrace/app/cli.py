@@ -271,9 +271,8 @@ def train(
         from emotrace.training import settings, starting
 
         if corpus is not None:
-            chosen = assignments or []
-            figures = starting.train(preset, corpus, root, output, chosen, small=small, protocol=protocol)
-            _print_figures(figures, as_json)
+            found = starting.train(preset, corpus, root, output, assignments or [], small=small, protocol=protocol)
+            _print_figures(found, as_json)
             return
         if data is None:
             raise typer.BadParameter("give --corpus to train a system, or --data to train the default bundle")

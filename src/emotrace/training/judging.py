@@ -158,7 +158,8 @@ def _confusion(said: _Said) -> list[list[int]]:
     known = truth >= 0
     if not known.any():
         return []
-    return metrics.confusion_matrix(truth[known], told[known], len(EMOTIONS)).tolist()
+    counts: list[list[int]] = metrics.confusion_matrix(truth[known], told[known], len(EMOTIONS)).tolist()
+    return counts
 
 
 def _post_processed(fitted_on: _Said, judged: _Said, rate_hz: float) -> dict[str, float]:
