@@ -1,6 +1,7 @@
 """A folder of own recordings, from the command line: train, evaluate, compare, analyse."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,11 @@ def test_own_recordings_are_trained_on_evaluated_and_used_without_a_line_of_code
     assert (judged["recordings"], judged["of_these_learnt_from"]) == (2, 0)
     assert "ccc_after_median_valence" not in judged  # nothing was left to fit it on
 
+    others = _with_labels(folder, tmp_path / "others", "train", "test", "validation", "test")
+    elsewhere = run("evaluate", output, "--corpus", "folder", "--root", others, "--json")
+    assert elsewhere.exit_code == 0, elsewhere.stderr
+    assert json.loads(elsewhere.stdout)["of_these_learnt_from"] == 4
+
     used = run("analyze", folder / "5.mp4", "--bundle", output / "bundle", "--output", tmp_path / "out")
     assert used.exit_code == 0, used.stderr
     timeline = Timeline.from_json(tmp_path / "out" / "5.json")
@@ -80,13 +86,19 @@ def test_a_comparison_on_own_recordings_goes_on_where_it_stopped(folder: Path, t
 
 
 def test_labels_outside_the_scale_write_nothing(folder: Path, tmp_path: Path) -> None:
-    root = tmp_path / "bad"
-    root.mkdir()
-    for path in folder.iterdir():
-        (root / path.name).symlink_to(path)
-    (root / "labels.csv").unlink()
-    (root / "labels.csv").write_text((folder / "labels.csv").read_text().replace("0.1,-0.1", "5,7"))
+    root = _with_labels(folder, tmp_path / "bad", "0.1,-0.1", "5,7")
     result = run("train", "kalman-fusion", "--corpus", "folder", "--root", root, "--output", tmp_path / "out")
     assert result.exit_code == 1
     assert len(result.stderr.splitlines()) == 1
     assert not (tmp_path / "out").exists()
+
+
+def _with_labels(folder: Path, root: Path, *changes: str) -> Path:
+    """Return a copy of the folder whose table has the second of each two texts in place of the first."""
+    shutil.copytree(folder, root)
+    table = (folder / "labels.csv").read_text()
+    for old, new in zip(changes[::2], changes[1::2], strict=True):
+        assert old in table
+        table = table.replace(old, new)
+    (root / "labels.csv").write_text(table)
+    return root
