@@ -5,6 +5,7 @@ The words of the page are in `results.md.j2`.
 """
 
 import argparse
+import hashlib
 import json
 import os
 import platform
@@ -69,23 +70,24 @@ COMPARISONS: Mapping[str, tuple[tuple[str, ...], int]] = {
 
 
 def comparisons(data: Path, runs: Path, images: Path) -> dict[str, Figures]:
-    """Return what `emotrace compare` wrote, and copy its figures beside the page; what is there is not run again."""
+    """Return what `emotrace compare` writes, and copy its figures beside the page; finished cells are not run again."""
     found: dict[str, Figures] = {}
+    images.mkdir(parents=True, exist_ok=True)
     for name, (keys, seeds) in COMPARISONS.items():
         folder = runs / name
-        if not (folder / "results.md").is_file():
-            compared = starting.compare(
-                keys, "composed", data, seeds, folder, [], small=False, workers=None, protocol="avec2016"
-            )
-            if compared.failed:
-                raise SystemExit(f"{name}: {dict(compared.failed)}")
-        text = (folder / "results.md").read_text(encoding="utf-8")
-        images.mkdir(parents=True, exist_ok=True)
+        compared = starting.compare(keys, "composed", data, seeds, folder, [])
+        if compared.failed:
+            raise SystemExit(f"{name}: {dict(compared.failed)}")
         for drawn in sorted((folder / "figures").glob("*.svg")):
             shutil.copyfile(drawn, images / drawn.name)
-        environment = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
-        # Below the first heading, one level deeper.
-        found[name] = {"text": text.split("\n\n", 1)[1].replace("\n## ", "\n### "), "environment": environment}
+        text = (folder / "results.md").read_text(encoding="utf-8")
+        table = next(folder.glob("*.csv")).read_bytes()
+        found[name] = {
+            # Below the first heading, one level deeper.
+            "text": text.split("\n\n", 1)[1].replace("\n## ", "\n### "),
+            "digest": hashlib.sha256(table).hexdigest()[:12],
+            "environment": json.loads((folder / "environment.json").read_text(encoding="utf-8")),
+        }
     return found
 
 

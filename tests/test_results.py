@@ -37,7 +37,8 @@ TRACE = ("ccc_arousal", "ccc_valence", "unweighted_average_recall")
 COMPARED = {
     name: {
         "text": "All of it.\n\n### Systems\n\n| a |\n| --- |\n| 1 |\n",
-        "environment": {"commit": "c0ffee", "machine": "2 cores", "packages": {"torch": "2"}},
+        "digest": "0",
+        "environment": {"commits": ["c0ffee"], "machine": "2 cores", "packages": {"torch": "2"}},
     }
     for name in results.COMPARISONS
 }

@@ -27,9 +27,9 @@ def search_delay_seconds(study: Study) -> float:
     """
     tracks = study.unmoved(study.items["train"], "descriptors", "bundle")
     step = round(_STEP_SECONDS * RECIPE.label_rate_hz)
-    usual = int(np.median([len(track) // step for track in tracks]))
+    usual = int(np.quantile([len(track) // step for track in tracks], 0.25))
     candidates = [each for each in delay_candidates(1 / _STEP_SECONDS) if each * _LEAST_LENGTHS <= usual]
-    tracks = [track for track in tracks if len(track) // step >= _LEAST_LENGTHS * candidates[-1] + 2]
+    tracks = [track for track in tracks if len(track) // step >= _LEAST_LENGTHS * candidates[-1]]
     if len(tracks) < 2:
         raise CorpusError(
             f"{len(tracks)} training recording(s) of about {usual * _STEP_SECONDS:.0f} s found, too few to search the "
