@@ -74,7 +74,7 @@ class ComparisonSettings(Settings):
 
 def small(settings: ComparisonSettings) -> ComparisonSettings:
     """Return the same for a try in minutes: few epochs, tiny face networks."""
-    tiny = settings.stage_one.model_copy(update={"epochs": 2, "crops_per_epoch": 300, "width": 0.03})
+    tiny = settings.stage_one.model_copy(update={"epochs": 4, "crops_per_epoch": 600, "width": 0.06})
     return settings.model_copy(update={"is_small": True, "stage_one": tiny})
 
 
@@ -162,9 +162,13 @@ def _seeded(settings: SystemSettings, seed: int, shared: ComparisonSettings) -> 
 
 
 def small_preset(settings: SystemSettings) -> SystemSettings:
-    """Return the same for a try in minutes: few epochs, fewer where each costs much."""
+    """Return the same for a try in minutes: few and bold steps, fewer where each costs much."""
     costs_much = settings.front_end == "spectrum" or "crops" in reading_of(settings, RECIPE.label_rate_hz).needs
-    few = {"epochs": 3 if costs_much else 6, "stretches_per_epoch": min(160, settings.stretches_per_epoch)}
+    few = {
+        "epochs": 3 if costs_much else 6,
+        "stretches_per_epoch": min(160, settings.stretches_per_epoch),
+        "learning_rate": 3 * settings.learning_rate,
+    }
     return settings.model_copy(update=few)
 
 
