@@ -93,7 +93,7 @@ def _assert_all_learnt(compared: Path) -> None:
         key: (row.figure("ccc_arousal"), row.figure("ccc_valence"))
         for key, row in rows.items()
         # A constant has a CCC of 0. The voice says little of valence, and 84 s are not much to learn from.
-        if max(row.figure("ccc_arousal"), row.figure("ccc_valence")) < 0.05
+        if max(row.figure("ccc_arousal"), row.figure("ccc_valence")) < 0.15
     }
     assert not worse
 
