@@ -50,6 +50,7 @@ def test_a_wrong_name_is_told_before_anything_is_made(tmp_path: Path) -> None:
         (["--corpus", "synthetic", "--set", "annotation_delay=soon"], "expected seconds from 0 to 20, or search"),
         (["--corpus", "synthetic", "--set", "annotation_delay=30"], "expected seconds from 0 to 20, or search"),
         (["--corpus", "synthetic", "--seeds", "0"], "--seeds 0"),
+        (["--corpus", "synthetic", "--set", "post_processing=[mean]"], "post_processing"),
         (["--corpus", "synthetic", "--protocol", "avec2017"], "avec2016, liu2021"),
     ],
 )

@@ -93,6 +93,14 @@ def test_ticks_without_a_label_are_left_out() -> None:
     assert math.isfinite(found.figures["ccc_arousal"])
 
 
+def test_a_step_of_post_processing_that_is_left_out_is_not_reported() -> None:
+    sizes = reading_of(SETTINGS, 25.0).sizes(TRACKS[0])
+    system = StandardisedSystem(Oracle(), sizes)
+    found = judge(system, SETTINGS, TRACKS[:2], TRACKS, steps=("centring", "shift"))
+    after = {name for name in found.figures if name.startswith("ccc_after_") and name.endswith("_arousal")}
+    assert after == {"ccc_after_centring_arousal", "ccc_after_shift_arousal"}
+
+
 def test_post_processing_is_reported_beside_the_plain_figure() -> None:
     found = _judged(Oracle(), TRACKS)
     for step in ("median", "centring", "scaling", "shift"):

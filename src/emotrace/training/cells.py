@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from emotrace.errors import EmotraceError
+from emotrace.postprocessing import STEPS, Step
 from emotrace.timeline import atomic_path
 from emotrace.training.arrays import read_arrays, write_arrays
 from emotrace.training.commit import commit
@@ -44,12 +45,14 @@ class SystemCell:
         settings: with the seed in them.
         folder: checkpoints, weights, predictions and the result.
         stage_one: of the face networks, where the system takes its regions from one.
+        post_processing: steps that may be used.
     """
 
     key: str
     settings: SystemSettings
     folder: Path
     stage_one: StageOneSettings
+    post_processing: tuple[Step, ...] = STEPS
 
     @property
     def name(self) -> str:
@@ -59,7 +62,8 @@ class SystemCell:
     def told(self) -> str:
         """Return what the result depends on, beside the study."""
         faces = self.stage_one.model_dump_json() if self.settings.faces == "improved-alexnet" else ""
-        return f"{self.settings.model_dump_json()} {faces}"
+        steps = "" if self.post_processing == STEPS else ", ".join(self.post_processing)
+        return f"{self.settings.model_dump_json()} {faces}{steps}"
 
 
 @dataclass(frozen=True)
@@ -173,7 +177,8 @@ def _run_system(study: Study, cell: SystemCell) -> dict[str, Any]:
     save_system(cell.folder, system, settings, how.sizes(training[0]), study.label_delay_ticks, learnt)
     # What was saved is what is judged: a checkpoint that does not reload shows at once.
     held_out, test = (study.unmoved(study.items[role], front_end, faces) for role in ("validation", "test"))
-    judgement = judge(load_system(cell.folder).system, settings, held_out, test, study.label_delay_ticks)
+    system = load_system(cell.folder).system
+    judgement = judge(system, settings, held_out, test, study.label_delay_ticks, cell.post_processing)
     kept = {f"{name}.answer": each for name, each in judgement.predictions.items()}
     kept |= {f"{name}.truth": each for name, each in judgement.truths.items()}
     write_arrays(cell.folder / PREDICTIONS, kept, cell_origin(study, cell))

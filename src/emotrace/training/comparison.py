@@ -20,6 +20,7 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from emotrace.errors import EmotraceError, SettingsError
+from emotrace.postprocessing import STEPS, Step
 from emotrace.training.cells import Cell, FaceCell, SystemCell, is_done, run_cell, start_worker
 from emotrace.training.delay import search_delay_seconds
 from emotrace.training.extraction import FrontEnd
@@ -62,6 +63,7 @@ class ComparisonSettings(Settings):
     annotation_delay: float | Literal["search"] = Field(
         0.0, description="seconds by which the labels lag behind (P-38), or a search on the training recordings"
     )
+    post_processing: tuple[Step, ...] = Field(STEPS, description="steps of the challenges' chain that may be used")
     stage_one: StageOneSettings = StageOneSettings()
 
     @field_validator("annotation_delay", mode="before")
@@ -141,6 +143,7 @@ def plan(keys: Sequence[str], study: Study, seeds: int, output: Path, settings: 
             _seeded(PRESETS[key].settings, seed, settings),
             output / "cells" / key / f"seed-{seed}",
             settings.stage_one,
+            settings.post_processing,
         )
         for key in chosen
         if key in PRESETS

@@ -89,6 +89,7 @@ def judge(
     validation: Sequence[Track],
     test: Sequence[Track],
     delay_ticks: int = 0,
+    steps: Sequence[postprocessing.Step] = postprocessing.STEPS,
 ) -> Judgement:
     """Return the figures of a system.
 
@@ -97,6 +98,7 @@ def judge(
         settings: of the system.
         validation: recordings that post-processing is fitted on; none leaves it out.
         test: recordings to be judged on; two at least.
+        steps: of the post-processing that may be used.
         delay_ticks: by which the labels that it learnt from had been moved forward: its answers are moved back.
     """
     judged = _Judged(system, settings, delay_ticks)
@@ -110,7 +112,7 @@ def judge(
         intervals[f"ccc_{dimension}"] = (interval.low, interval.high)
     figures |= _emotion_figures(said)
     if validation:
-        figures |= _post_processed(judged.answers(validation), said, test[0].ticks_per_second)
+        figures |= _post_processed(judged.answers(validation), said, test[0].ticks_per_second, steps)
     figures["beta_own"] = _weight_correlation(said)
     untouched = figures["ccc_arousal"], figures["ccc_valence"]
     curves = {
@@ -162,16 +164,18 @@ def _confusion(said: _Said) -> list[list[int]]:
     return counts
 
 
-def _post_processed(fitted_on: _Said, judged: _Said, rate_hz: float) -> dict[str, float]:
+def _post_processed(
+    fitted_on: _Said, judged: _Said, rate_hz: float, steps: Sequence[postprocessing.Step]
+) -> dict[str, float]:
     """Return the CCC after each step of the post-processing that was fitted on the validation recordings."""
     figures: dict[str, float] = {}
     for place, dimension in enumerate(DIMENSIONS):
         columns = [[one[:, place] for one in part] for part in (fitted_on.truth, fitted_on.answer)]
-        chain = postprocessing.fit(*columns, label_rate_hz=rate_hz)
+        chain = postprocessing.fit(*columns, label_rate_hz=rate_hz, steps=steps)
         after = postprocessing.report(
             chain, [one[:, place] for one in judged.truth], [one[:, place] for one in judged.answer]
         )
-        figures |= {f"ccc_after_{step}_{dimension}": value for step, value in after.items() if step != "none"}
+        figures |= {f"ccc_after_{step}_{dimension}": value for step, value in after.items() if step in steps}
     return figures
 
 
