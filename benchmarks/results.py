@@ -10,7 +10,6 @@ import json
 import os
 import platform
 import shutil
-import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ import jinja2
 from emotrace.bundle import load_bundle
 from emotrace.evaluation import CONDITIONS, Only, evaluate
 from emotrace.training import experiments, starting
+from emotrace.training.commit import commit
 from emotrace.training.presets import PRESETS
 
 Figures = Mapping[str, Any]
@@ -103,7 +103,6 @@ def kept(path: Path, measure: Callable[[], Figures]) -> Figures:
 
 def page(evaluations: Mapping[str, Figures], tried: Mapping[str, Figures], compared: Mapping[str, Figures]) -> str:
     """Return the page, Markdown."""
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         undefined=jinja2.StrictUndefined,
@@ -117,7 +116,7 @@ def page(evaluations: Mapping[str, Figures], tried: Mapping[str, Figures], compa
         tried=tried,
         compared=compared,
         conditions=list(CONDITIONS),
-        commit=commit.stdout.strip(),
+        commit=commit(),
         machine=f"{len(os.sched_getaffinity(0))} cores of an {platform.machine()} machine",
     )
 

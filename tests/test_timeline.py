@@ -25,9 +25,9 @@ from emotrace.timeline import (
     Settings,
     Timeline,
     TimelineError,
-    atomic_path,
     find_gaps,
 )
+from emotrace.writing import atomic_path
 
 SETTINGS = Settings(detector="haar", only=None, recipe_digest="0123456789abcdef", label_rate_hz=25.0)
 

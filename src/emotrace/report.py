@@ -47,9 +47,9 @@ from emotrace.timeline import (
     NOTICES,
     Summary,
     Timeline,
-    atomic_path,
 )
 from emotrace.types import FloatArray
+from emotrace.writing import atomic_path
 
 __all__ = ["MAX_THUMBNAILS", "Thumbnail", "summary_in_words", "thumbnail_times", "write_report"]
 

@@ -2,10 +2,7 @@
 
 import csv
 import json
-import os
-import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +28,7 @@ from emotrace.timeline_schema import (
     join_gaps,
 )
 from emotrace.types import BoolArray
+from emotrace.writing import atomic_path
 
 if TYPE_CHECKING:
     import pandas
@@ -49,7 +47,6 @@ __all__ = [
     "Summary",
     "Timeline",
     "TimelineError",
-    "atomic_path",
     "find_gaps",
 ]
 
@@ -320,24 +317,3 @@ def _metadata(data: object, path: Path) -> Metadata:
         return TypeAdapter(Metadata).validate_python(data)
     except ValidationError as error:
         raise TimelineError(f"{path} has metadata that this version cannot read: {error}.") from error
-
-
-@contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary path in the same folder that replaces `path` when the block ends without error.
-
-    Raises:
-        TimelineError: the folder or the disk does not allow it; nothing is left behind, the old file stays.
-    """
-    temporary = path.parent / f".{uuid.uuid4().hex}.tmp"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        os.replace(temporary, path)
-    except OSError as error:
-        raise TimelineError(
-            f"{path} cannot be written: {error.strerror or error}. Choose another folder or make room."
-        ) from error
-    finally:
-        with suppress(OSError):  # the folder itself may be what is wrong, and that has been told
-            temporary.unlink(missing_ok=True)

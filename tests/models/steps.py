@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from emotrace.layers.steps import Sizes, Steps, SystemOutput
+from tests.models.steps_b import zeroed
 
 EMOTIONS_SHOWN = 4
 """One for each quadrant of arousal and valence."""
@@ -62,8 +63,8 @@ def _recording(
     positive = (labels > 0).long()
     nothing = torch.zeros(1, num_steps, 0)
     return Steps(
-        voice=_zero_unless(audio_valid, voice),
-        regions=_zero_unless(video_valid, regions),
+        voice=zeroed(voice, audio_valid),
+        regions=zeroed(regions, video_valid),
         crops=nothing,
         waveform=nothing,
         audio_valid=audio_valid,
@@ -71,22 +72,6 @@ def _recording(
         speech_energy=audio_valid.float(),
         emotion=2 * positive[..., 0] + positive[..., 1],
         arousal_valence=labels,
-    )
-
-
-def _zero_unless(valid: Tensor, values: Tensor) -> Tensor:
-    return values.masked_fill(~_like(valid, values), 0)
-
-
-def _like(valid: Tensor, values: Tensor) -> Tensor:
-    return valid.reshape(*valid.shape, *(1,) * (values.ndim - 2))
-
-
-def soiled(steps: Steps) -> Steps:
-    """Return the same with NaN in all that is not known."""
-    return steps._replace(
-        voice=steps.voice.masked_fill(~_like(steps.audio_valid, steps.voice), torch.nan),
-        regions=steps.regions.masked_fill(~_like(steps.video_valid, steps.regions), torch.nan),
     )
 
 

@@ -41,10 +41,10 @@ def toy(sizes: Sizes, pictures: int, *, recordings: int = 4, steps: int = 20, se
         torch.nn.functional.interpolate(labels, sizes.region_dim).unsqueeze(2).expand(-1, -1, sizes.num_regions, -1)
     )
     return Steps(
-        voice=_zero(noisy(voice, 0.2), audio_valid),
-        regions=_zero(noisy(regions, 0.2), video_valid),
-        crops=_zero(noisy(crops, 0.02).clamp(0, 1), video_valid),
-        waveform=_zero(noisy(waveform, 0.01), audio_valid),
+        voice=zeroed(noisy(voice, 0.2), audio_valid),
+        regions=zeroed(noisy(regions, 0.2), video_valid),
+        crops=zeroed(noisy(crops, 0.02).clamp(0, 1), video_valid),
+        waveform=zeroed(noisy(waveform, 0.01), audio_valid),
         audio_valid=audio_valid,
         video_valid=video_valid,
         speech_energy=audio_valid.float(),
@@ -124,5 +124,6 @@ def _filled(values: Tensor, known: Tensor, value: float) -> Tensor:
     return values.masked_fill(~known.reshape(*known.shape, *(1,) * (values.ndim - 2)), value)
 
 
-def _zero(values: Tensor, known: Tensor) -> Tensor:
+def zeroed(values: Tensor, known: Tensor) -> Tensor:
+    """Return the values, zero where they are not known."""
     return _filled(values, known, 0)

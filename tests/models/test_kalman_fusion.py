@@ -11,7 +11,6 @@ from tests.models.steps import (
     assert_finite,
     assert_same,
     changed_from,
-    soiled,
     spread,
     squared_error,
     toy_sizes,
@@ -19,6 +18,7 @@ from tests.models.steps import (
     with_known,
     without_emotions,
 )
+from tests.models.steps_b import soiled
 
 SIZES = toy_sizes()
 TRAINING = toy_steps(SIZES)

@@ -11,13 +11,13 @@ from tests.models.steps import (
     assert_finite,
     assert_same,
     changed_from,
-    soiled,
     spread,
     squared_error,
     toy_sizes,
     toy_steps,
     with_known,
 )
+from tests.models.steps_b import soiled
 
 SIZES = toy_sizes()
 TEST = toy_steps(SIZES, seed=1)

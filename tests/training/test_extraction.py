@@ -39,7 +39,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> RatedRecording:
 def made(clip: RatedRecording, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("features")
     told: list[tuple[int, int]] = []
-    extract_all([clip], RECIPE, ["descriptors", "spectrum"], folder, {}, lambda *pair: told.append(pair))
+    extract_all([clip], RECIPE, ["descriptors", "spectrum"], folder, dict, lambda *pair: told.append(pair))
     assert told == [(0, 1), (1, 1)]
     return folder
 
@@ -71,7 +71,7 @@ def test_labels_stand_on_the_ticks(clip: RatedRecording, made: Path) -> None:
 
 def test_what_is_there_is_not_made_again(clip: RatedRecording, made: Path) -> None:
     before = stored(made, clip).stat().st_mtime_ns
-    extract_all([clip], RECIPE, ["descriptors"], made, {}, lambda *_: None)
+    extract_all([clip], RECIPE, ["descriptors"], made, dict, lambda *_: None)
     assert stored(made, clip).stat().st_mtime_ns == before
 
 
@@ -123,7 +123,7 @@ def test_labels_of_another_length_than_the_recording_are_refused(clip: RatedReco
     assert clip.labels is not None
     long = replace(clip, labels=np.tile(clip.labels, (3, 1)))
     with pytest.raises(CorpusError, match=r"talk lasts 4\.. s but has labels for 12\.0 s"):
-        extract_all([long], RECIPE, ["descriptors"], tmp_path, {}, lambda *_: None)
+        extract_all([long], RECIPE, ["descriptors"], tmp_path, dict, lambda *_: None)
     assert not list(tmp_path.rglob("*.safetensors"))
 
 

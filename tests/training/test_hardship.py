@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from emotrace.training.hardship import SHARES, Hardship, Kind, endure, mixed
+from emotrace.training.comparison_rows import SHARES
+from emotrace.training.hardship import Hardship, Kind, endure, mixed
 from tests.training.tracks import track
 
 ONE, OTHER = track("one", 1000, seed=1), track("other", 400, seed=2)

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from emotrace.layers.steps import Steps, SystemOutput, any_known
-from emotrace.training.comparison_rows import CURVES
-from emotrace.training.hardship import SHARES
+from emotrace.training.comparison_rows import CURVES, SHARES
 from emotrace.training.judging import Judgement, judge
 from emotrace.training.presets import PRESETS
 from emotrace.training.systems import StandardisedSystem, build, reading_of

@@ -61,8 +61,8 @@ def test_a_result_depends_on_labels_and_delay(root: Path, tmp_path: Path) -> Non
     assert first.labels is not None
     corrected = replace(first, labels=np.clip(first.labels + np.float32(0.01), -1, 1))
     other = replace(study, items={**study.items, "train": (corrected, *study.items["train"][1:])})
-    assert len({study.digest(), other.digest(), study.delayed(1.0).digest()}) == 3
-    assert study.digest() == open_study("recola", root, tmp_path / "elsewhere").digest()
+    assert len({study.digest, other.digest, study.delayed(1.0).digest}) == 3
+    assert study.digest == open_study("recola", root, tmp_path / "elsewhere").digest
 
 
 def test_too_few_recordings_to_stop_by_are_refused(root: Path, tmp_path: Path) -> None:

@@ -309,6 +309,7 @@ def compare(
     """
     with console.errors_as_lines(debug), console.lab_needed("compare"):
         from emotrace.training import starting
+        from emotrace.writing import json_text
 
         found = starting.compare(
             keys, corpus, root, seeds, output, assignments or [], small=small, workers=workers, protocol=protocol
@@ -316,7 +317,7 @@ def compare(
         for name, reason in found.failed.items():
             console.note(f"{name}: {reason}")
         if as_json:
-            typer.echo(console.as_json(found.document()))
+            typer.echo(json_text(found.document()))
         else:
             for path in found.files:
                 typer.echo(str(path))
@@ -417,7 +418,9 @@ def _print_rows(rows: "list[Row]", as_json: bool) -> None:
 
 def _print_figures(figures: dict[str, Any], as_json: bool) -> None:
     if as_json:
-        typer.echo(console.as_json(figures))
+        from emotrace.writing import json_text
+
+        typer.echo(json_text(figures))
         return
     for name, value in figures.items():
         shown = f"{value:.4g}" if isinstance(value, float) else json.dumps(value) if isinstance(value, dict) else value

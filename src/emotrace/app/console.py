@@ -1,7 +1,5 @@
 """What happens -> lines on stderr and an exit code: progress, problems, and errors without a traceback."""
 
-import json
-import math
 import os
 import sys
 import time
@@ -20,19 +18,6 @@ INTERRUPTED = 130
 def note(text: str) -> None:
     """Print one line on stderr; line breaks inside, as third parties like them, become blanks."""
     typer.echo(" ".join(text.split()), err=True)
-
-
-def as_json(document: object) -> str:
-    """Return a document as JSON, null in place of what is no finite number: JSON knows no NaN."""
-
-    def plain(value: object) -> object:
-        if isinstance(value, dict):
-            return {key: plain(each) for key, each in value.items()}
-        if isinstance(value, list | tuple):
-            return [plain(each) for each in value]
-        return None if isinstance(value, float) and not math.isfinite(value) else value
-
-    return json.dumps(plain(document), indent=2, allow_nan=False)
 
 
 def reason(error: BaseException) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -17,7 +18,8 @@ from emotrace.media import open_clip
 from emotrace.types import FloatArray
 
 SPLITS = ("train", "validation", "test")
-DIMENSIONS = ("arousal", "valence")
+Dimension = Literal["arousal", "valence"]
+DIMENSIONS: tuple[Dimension, ...] = ("arousal", "valence")
 
 
 @dataclass(frozen=True, eq=False)

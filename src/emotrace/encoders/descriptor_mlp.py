@@ -26,6 +26,11 @@ class DescriptorMlpConfig:
     dropout: float = 0.4
 
 
+def standard_scores(values: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
+    """Return values in standard deviations from their mean (eq. 9), at most five."""
+    return ((values - mean) / deviation).clamp(-_MOST_DEVIATIONS, _MOST_DEVIATIONS)
+
+
 class DescriptorMlp(nn.Module):
     """Descriptors -> an embedding and class logits."""
 
@@ -52,8 +57,7 @@ class DescriptorMlp(nn.Module):
 
     def forward(self, descriptors: Tensor) -> tuple[Tensor, Tensor]:
         """Encode descriptors [B, D] into embeddings [B, H] and logits [B, E]."""
-        score = ((descriptors - self.mean) / self.std).clamp(-_MOST_DEVIATIONS, _MOST_DEVIATIONS)
-        embedding = self.body(score)
+        embedding = self.body(standard_scores(descriptors, self.mean, self.std))
         return embedding, self.head(embedding)
 
 

@@ -1,9 +1,6 @@
 """Named arrays in a file with a note of where they come from. The one file that imports safetensors."""
 
-import os
-import uuid
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
 
 from emotrace.errors import EmotraceError
+from emotrace.writing import atomic_path
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,16 +24,13 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], origin: str) ->
     Raises:
         EmotraceError: the file cannot be written.
     """
-    temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, temporary, {"origin": origin})
-        os.replace(temporary, path)
-    except (OSError, SafetensorError) as error:
+        with atomic_path(path) as temporary:
+            save_file(
+                {name: np.ascontiguousarray(array) for name, array in arrays.items()}, temporary, {"origin": origin}
+            )
+    except SafetensorError as error:
         raise EmotraceError(f"{path} cannot be written: {error}. Choose another folder or make room.") from error
-    finally:
-        with suppress(OSError):  # what went wrong was told
-            temporary.unlink(missing_ok=True)
 
 
 def origin_of(path: Path) -> str | None:

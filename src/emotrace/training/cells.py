@@ -8,27 +8,26 @@ import os
 import threading
 import time
 import warnings
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
+from emotrace.corpora.rated import Dimension
 from emotrace.errors import EmotraceError
 from emotrace.postprocessing import STEPS, Step
-from emotrace.timeline import atomic_path
 from emotrace.training.arrays import read_arrays, write_arrays
 from emotrace.training.commit import commit
 from emotrace.training.comparison_rows import Row, StageOneRow
 from emotrace.training.judging import judge
 from emotrace.training.settings import SystemSettings
-from emotrace.training.stage_one import Dimension, StageOneSettings, train_network
-from emotrace.training.study import Study
+from emotrace.training.stage_one import StageOneSettings, train_network
+from emotrace.training.study import Study, claim
 from emotrace.training.system_training import train_system
 from emotrace.training.systems import load_system, reading_of, save_system
 from emotrace.types import FloatArray
+from emotrace.writing import json_text, write_text
 
 RESULT = "result.json"
 BEGUN = "begun.txt"
@@ -91,7 +90,7 @@ Cell = SystemCell | FaceCell
 
 def cell_origin(study: Study, cell: Cell) -> str:
     """Return a digest of everything that the result of a cell depends on."""
-    return hashlib.sha256(f"{study.digest()} {cell.told()}".encode()).hexdigest()[:32]
+    return hashlib.sha256(f"{study.digest} {cell.told()}".encode()).hexdigest()[:32]
 
 
 def is_done(study: Study, cell: Cell) -> bool:
@@ -123,34 +122,18 @@ def run_cell(study: Study, cell: Cell) -> float:
     if is_done(study, cell):
         return 0.0
     started = time.monotonic()
-    _claim(study, cell)
-    result = _run_face(study, cell) if isinstance(cell, FaceCell) else _run_system(study, cell)
-    told = _without_nan({"origin": cell_origin(study, cell), "commit": commit(), "result": result})
-    with atomic_path(cell.folder / RESULT) as temporary:
-        temporary.write_text(json.dumps(told, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    return time.monotonic() - started
-
-
-def _claim(study: Study, cell: Cell) -> None:
-    """Refuse a folder in which a training of other settings was begun: it would go on from those checkpoints."""
-    cell.folder.mkdir(parents=True, exist_ok=True)
-    note, wanted = cell.folder / BEGUN, cell_origin(study, cell)
-    if not note.exists():
-        with atomic_path(note) as temporary:
-            temporary.write_text(wanted + "\n")
-    elif note.read_text().strip() != wanted:
-        raise EmotraceError(
+    # Checkpoints do not tell of which settings they are.
+    claim(
+        cell.folder / BEGUN,
+        cell_origin(study, cell),
+        EmotraceError(
             f"{cell.folder} holds a training of other settings or of another corpus: choose another --output."
-        )
-
-
-def _without_nan(value: Any) -> Any:
-    """Return plain data with null in place of what is no finite number: JSON knows no NaN."""
-    if isinstance(value, Mapping):
-        return {key: _without_nan(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(each) for each in value]
-    return None if isinstance(value, float) and not np.isfinite(value) else value
+        ),
+    )
+    result = _run_face(study, cell) if isinstance(cell, FaceCell) else _run_system(study, cell)
+    told = {"origin": cell_origin(study, cell), "commit": commit(), "result": result}
+    write_text(cell.folder / RESULT, json_text(told, indent=1) + "\n")
+    return time.monotonic() - started
 
 
 def _with_nan(value: Any) -> Any:
@@ -196,8 +179,7 @@ def _in_all(folder: Path, seconds: float) -> float:
     """Return the seconds of training with those before a stop, and keep them."""
     path = folder / SECONDS
     before = float(json.loads(path.read_text())) if path.exists() else 0.0
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(before + seconds))
+    write_text(path, json.dumps(before + seconds))
     return before + seconds
 
 

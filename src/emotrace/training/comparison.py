@@ -19,16 +19,18 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
+from emotrace.corpora.rated import DIMENSIONS
 from emotrace.errors import EmotraceError, SettingsError
 from emotrace.postprocessing import STEPS, Step
 from emotrace.training.cells import Cell, FaceCell, SystemCell, is_done, run_cell, start_worker
+from emotrace.training.default import RECIPE
 from emotrace.training.delay import search_delay_seconds
 from emotrace.training.extraction import FrontEnd
 from emotrace.training.face_networks import FACE_NETWORKS
 from emotrace.training.presets import PRESETS
 from emotrace.training.settings import Settings, SystemSettings
-from emotrace.training.stage_one import DIMENSIONS, StageOneSettings, regions_of_improved_alexnet
-from emotrace.training.study import RECIPE, Study, bundle_faces
+from emotrace.training.stage_one import StageOneSettings, regions_of_improved_alexnet
+from emotrace.training.study import Study, bundle_faces
 from emotrace.training.systems import reading_of
 
 _COMPARED_IN_FIGURE_6 = (
@@ -185,8 +187,7 @@ def settle_delay(chosen: Plan) -> Plan:
     """Return the plan with the delay of annotation that its settings ask for; searching needs the features."""
     delay = chosen.settings.annotation_delay
     if delay == "search":
-        chosen.study.prepare(["descriptors"], _tell_extraction)
-        chosen.study.encode("bundle", *bundle_faces())
+        prepare_study(chosen.study, ["descriptors"])
         delay = search_delay_seconds(chosen.study)
         _tell(f"delay of annotation: {delay:.1f} s")
     return replace(chosen, study=chosen.study.delayed(delay))
@@ -206,16 +207,21 @@ def run(chosen: Plan, *, workers: int | None = None) -> dict[str, str]:
     todo = [cell for cell in cells if not is_done(chosen.study, cell)]
     if not todo:
         return {}
-    prepare(chosen, workers=workers)
+    _prepare(chosen, workers)
     return _run_all([cell for cell in todo if not is_done(chosen.study, cell)], chosen.study, workers)
 
 
-def prepare(chosen: Plan, *, workers: int | None = None) -> None:
-    """Make the features that the cells read; what is there is kept."""
+def prepare_study(study: Study, front_ends: Sequence[FrontEnd]) -> None:
+    """Make the features of these front ends, and the face regions of the default bundle; what is there is kept."""
+    study.prepare(front_ends, _tell_extraction)
+    study.encode("bundle", *bundle_faces())
+
+
+def _prepare(chosen: Plan, workers: int | None) -> None:
+    """Make the features that the cells read."""
     front_ends: dict[FrontEnd, None] = {"descriptors": None}
     front_ends |= dict.fromkeys(cell.settings.front_end for cell in chosen.systems)
-    chosen.study.prepare(list(front_ends), _tell_extraction)
-    chosen.study.encode("bundle", *bundle_faces())
+    prepare_study(chosen.study, list(front_ends))
     if any(cell.settings.faces == "improved-alexnet" for cell in chosen.systems):
         _encode_improved_alexnet(chosen, workers)
 
@@ -238,9 +244,8 @@ def _run_all(cells: Sequence[Cell], study: Study, workers: int | None) -> dict[s
     rest = [cell for cell in cells if failed.get(cell.name, "").startswith(BrokenProcessPool.__name__)]
     if number > 1 and rest:
         _tell(f"A worker was killed, perhaps for want of memory; {len(rest)} cells are run again one by one.")
-        done_now = [cell.name for cell in rest]
-        failed = {name: reason for name, reason in failed.items() if name not in done_now}
         for cell in rest:
+            del failed[cell.name]
             failed |= _run_in_pool([cell], study, 1)
     return failed
 

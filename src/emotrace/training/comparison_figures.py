@@ -15,8 +15,8 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from emotrace.timeline import atomic_path
 from emotrace.training.comparison_rows import CURVES, Row, StageOneRow, by_network, by_system, defined
+from emotrace.writing import atomic_path
 
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#56B4E9", "#E69F00")
 _MARKERS = ("o", "s", "^", "D", "v", "X", "P", "*")

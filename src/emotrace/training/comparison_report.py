@@ -17,11 +17,10 @@ from numpy.typing import NDArray
 import emotrace
 from emotrace import metrics
 from emotrace.bundle import load_bundle
-from emotrace.corpora.rated import RatedRecording
+from emotrace.corpora.rated import DIMENSIONS, RatedRecording
 from emotrace.features.faces import make_detector
 from emotrace.ratings import agreement
 from emotrace.significance import PairedResult, paired_test
-from emotrace.timeline import atomic_path
 from emotrace.training import comparison_figures as figures
 from emotrace.training import comparison_tables as tables
 from emotrace.training.cells import (
@@ -36,9 +35,10 @@ from emotrace.training.cells import (
 )
 from emotrace.training.comparison import Plan
 from emotrace.training.comparison_rows import Row, StageOneRow, write_csv, write_stage_one
-from emotrace.training.stage_one import DIMENSIONS
-from emotrace.training.study import RECIPE, Study
+from emotrace.training.default import RECIPE
+from emotrace.training.study import Study
 from emotrace.types import FloatArray
+from emotrace.writing import write_text
 
 _PACKAGES = ("torch", "pytorch-lightning", "numpy", "scikit-learn", "onnxruntime", "av", "opencv-python-headless")
 PUBLISHED: Mapping[str, Mapping[str, float]] = MappingProxyType(
@@ -127,8 +127,7 @@ def _settings(chosen: Plan) -> str:
 
 
 def _written(path: Path, text: str) -> Path:
-    with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_text(path, text)
     return path
 
 

@@ -12,10 +12,13 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from emotrace.errors import EmotraceError
-from emotrace.timeline import atomic_path
+from emotrace.writing import atomic_path
 
 CURVES = ("missing face", "missing voice", "contradicting face", "contradicting voice")
 """What a curve of a `Row` is about."""
+
+SHARES = (0, 10, 30, 50, 70, 100)
+"""Where a curve is measured: percent of the time."""
 
 MAX_BYTES = 64 * 1024 * 1024
 """A results file that is larger is not one of ours."""

@@ -3,10 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean, stdev
 
-from emotrace.training.comparison_rows import CURVES, Row, StageOneRow, by_network, by_system, defined
-
-SHARES = (0, 10, 30, 50, 70, 100)
-"""The columns of the table of curves, in percent."""
+from emotrace.training.comparison_rows import CURVES, SHARES, Row, StageOneRow, by_network, by_system, defined
 
 _MAIN_FIGURES = {
     "ccc_arousal": "CCC arousal",

@@ -4,10 +4,13 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from emotrace.encoders.descriptor_mlp import standard_scores
 from emotrace.errors import CorpusError
 from emotrace.ratings import best_delay, delay_candidates
-from emotrace.training.study import RECIPE, Study
+from emotrace.training.default import RECIPE
+from emotrace.training.study import Study
 from emotrace.training.tracks import Track, taken
 from emotrace.types import FloatArray
 
@@ -42,16 +45,16 @@ def search_delay_seconds(study: Study) -> float:
     return float(np.argmax(curve)) * _STEP_SECONDS
 
 
-def _features(track: Track, step: int) -> FloatArray:
+def _features(track: Track, step: int) -> Tensor:
     """Return [T, D]: the voice's descriptors and the mean face region, zeros where one is not known."""
     ticks = slice(None, None, step)
     heard, seen = track.audio_valid[ticks], track.video_valid[ticks]
     regions = track.regions.float().mean(dim=1)
     voice = taken(track.voice, track.voice_index[ticks], heard)
-    return torch.cat([voice, taken(regions, track.face_index[ticks], seen)], dim=1).numpy()
+    return torch.cat([voice, taken(regions, track.face_index[ticks], seen)], dim=1)
 
 
-def _standardised(features: Sequence[FloatArray]) -> list[FloatArray]:
-    rows = np.concatenate(features)
-    mean, deviation = rows.mean(axis=0), rows.std(axis=0) + 1e-6
-    return [((each - mean) / deviation).clip(-5, 5).astype(np.float32) for each in features]
+def _standardised(features: Sequence[Tensor]) -> list[FloatArray]:
+    rows = torch.cat(list(features))
+    mean, deviation = rows.mean(dim=0), rows.std(dim=0, correction=0) + 1e-6
+    return [standard_scores(each, mean, deviation).numpy() for each in features]

@@ -101,9 +101,9 @@ def audio_recipe(recipe: Recipe, front_end: FrontEnd) -> AudioRecipe:
     return recipe.audio.model_copy(update=changes)
 
 
-def _voice_origin(item: Item, recipe: Recipe, front_end: FrontEnd) -> str:
-    own = f" every {SPECTRUM_HOP_SECONDS} s" if front_end == "spectrum" else ""
-    return f"{origin(item, recipe)}{own}"
+def _voice_origin(recording: str, front_end: FrontEnd) -> str:
+    """Return the origin of voice inputs, of that of the recording."""
+    return f"{recording} every {SPECTRUM_HOP_SECONDS} s" if front_end == "spectrum" else recording
 
 
 def extract_all(
@@ -111,7 +111,7 @@ def extract_all(
     recipe: Recipe,
     front_ends: Sequence[FrontEnd],
     folder: Path,
-    materials: Mapping[str, Material],
+    materials: Callable[[], Mapping[str, Material]],
     progress: Callable[[int, int], None],
 ) -> None:
     """Make every file that is not there yet.
@@ -121,7 +121,7 @@ def extract_all(
         recipe: its front end is replaced by each of `front_ends`.
         front_ends: what systems will ask for.
         folder: of the files.
-        materials: per split, what composed recordings are composed of.
+        materials: gives per split what composed recordings are composed of; asked only where one is to be composed.
         progress: told how many recordings are done, of how many.
 
     Raises:
@@ -134,7 +134,7 @@ def extract_all(
         return
     # Spawned, not forked: a forked worker could wait for ever for a lock that a thread of the parent holds.
     with ProcessPoolExecutor(
-        mp_context=get_context("spawn"), initializer=_prepare, initargs=(recipe, tuple(front_ends), folder, materials)
+        mp_context=get_context("spawn"), initializer=_prepare, initargs=(recipe, tuple(front_ends), folder, materials())
     ) as pool:
         for done, _ in enumerate(pool.map(_make, jobs), start=len(items) - len(jobs) + 1):
             progress(done, len(items))
@@ -142,8 +142,10 @@ def extract_all(
 
 def is_missing(item: Item, recipe: Recipe, front_ends: Sequence[FrontEnd], folder: Path) -> bool:
     """Tell whether a file of a recording is not there, or not of this origin."""
-    heard = any(origin_of(stored_voice(folder, item, each)) != _voice_origin(item, recipe, each) for each in front_ends)
-    return heard or origin_of(stored(folder, item)) != origin(item, recipe)
+    wanted = origin(item, recipe)
+    if origin_of(stored(folder, item)) != wanted:
+        return True
+    return any(origin_of(stored_voice(folder, item, each)) != _voice_origin(wanted, each) for each in front_ends)
 
 
 @dataclass(frozen=True)
@@ -170,7 +172,7 @@ def _make(item: Item) -> None:
         write_arrays(path, _features(item, work), wanted)
     kept = read_arrays(path)
     for front_end in work.front_ends:
-        voice_path, from_here = stored_voice(work.folder, item, front_end), _voice_origin(item, work.recipe, front_end)
+        voice_path, from_here = stored_voice(work.folder, item, front_end), _voice_origin(wanted, front_end)
         if origin_of(voice_path) != from_here:
             write_arrays(voice_path, voice_arrays(kept["waveform"], kept["speech"], work.recipe, front_end), from_here)
 

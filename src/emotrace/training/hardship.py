@@ -8,7 +8,7 @@ that it is there, loud and clear, and wrong.
 import math
 import zlib
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -19,8 +19,8 @@ from emotrace.training.tracks import Track
 
 Kind = Literal["missing", "contradicting"]
 Modality = Literal["face", "voice"]
-SHARES = (0, 10, 30, 50, 70, 100)
-"""Percent of the time."""
+KINDS: tuple[Kind, ...] = get_args(Kind)
+MODALITIES: tuple[Modality, ...] = get_args(Modality)
 _STRETCH_SECONDS = 2.0
 
 

@@ -7,17 +7,16 @@ import numpy as np
 import torch
 
 from emotrace import metrics, postprocessing
+from emotrace.corpora.rated import DIMENSIONS
 from emotrace.labels import EMOTIONS
 from emotrace.significance import bootstrap_interval
-from emotrace.training.comparison_rows import CURVES
-from emotrace.training.hardship import SHARES, Hardship, endure, mixed
+from emotrace.training.comparison_rows import SHARES
+from emotrace.training.hardship import KINDS, MODALITIES, Hardship, Kind, Modality, endure, mixed
 from emotrace.training.settings import SystemSettings
 from emotrace.training.system_training import predict
 from emotrace.training.systems import StandardisedSystem
 from emotrace.training.tracks import Track
 from emotrace.types import FloatArray
-
-DIMENSIONS = ("arousal", "valence")
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,23 +109,27 @@ def judge(
         figures |= {f"{name}_{dimension}": value for name, value in trace_figures(truth, answer).items()}
         interval = bootstrap_interval(truth, answer, metrics.ccc)
         intervals[f"ccc_{dimension}"] = (interval.low, interval.high)
-    figures |= _emotion_figures(said)
+    emotion_figures, confusion = _emotion_figures(said)
+    figures |= emotion_figures
     if validation:
         figures |= _post_processed(judged.answers(validation), said, test[0].ticks_per_second, steps)
     figures["beta_own"] = _weight_correlation(said)
     untouched = figures["ccc_arousal"], figures["ccc_valence"]
     curves = {
-        name: {share: _pair_at(judged, test, name, share) if share else untouched for share in SHARES}
-        for name in CURVES
+        f"{kind} {modality}": {
+            share: _pair_at(judged, test, kind, modality, share) if share else untouched for share in SHARES
+        }
+        for kind in KINDS
+        for modality in MODALITIES
     }
     points: dict[str, list[tuple[float, float]]] = {}
-    for kind in ("missing", "contradicting"):
+    for kind in KINDS:
         hard = judged.answers(_endured(test, mixed(kind)))
         figures[f"beta_{kind}"] = _weight_correlation(hard)
         points[kind] = _weight_points(hard)
     predictions = {track.name: answer for track, answer in zip(test, said.answer, strict=True)}
     truths = {track.name: truth for track, truth in zip(test, said.truth, strict=True)}
-    return Judgement(figures, intervals, curves, points, _confusion(said), predictions, truths)
+    return Judgement(figures, intervals, curves, points, confusion, predictions, truths)
 
 
 def trace_figures(truth: Sequence[FloatArray], answer: Sequence[FloatArray]) -> dict[str, float]:
@@ -143,25 +146,18 @@ def trace_figures(truth: Sequence[FloatArray], answer: Sequence[FloatArray]) -> 
     }
 
 
-def _emotion_figures(said: _Said) -> dict[str, float]:
+def _emotion_figures(said: _Said) -> tuple[dict[str, float], list[list[int]]]:
+    """Return figures and confusion matrix; both empty where the corpus has no emotions."""
     truth, told = np.concatenate(said.emotion), np.concatenate(said.told_emotion)
     known = truth >= 0
     if not known.any():
-        return {}
-    return {
+        return {}, []
+    figures = {
         "unweighted_average_recall": metrics.unweighted_average_recall(truth, told, known),
         "accuracy": metrics.accuracy(truth, told, known),
         "macro_f1": metrics.macro_f1(truth, told, known),
     }
-
-
-def _confusion(said: _Said) -> list[list[int]]:
-    truth, told = np.concatenate(said.emotion), np.concatenate(said.told_emotion)
-    known = truth >= 0
-    if not known.any():
-        return []
-    counts: list[list[int]] = metrics.confusion_matrix(truth[known], told[known], len(EMOTIONS)).tolist()
-    return counts
+    return figures, metrics.confusion_matrix(truth, told, len(EMOTIONS), known).tolist()
 
 
 def _post_processed(
@@ -185,11 +181,9 @@ def _endured(tracks: Sequence[Track], hardship: Hardship) -> list[Track]:
     return [endure(track, hardship, other) for track, other in zip(tracks, others, strict=True)]
 
 
-def _pair_at(judged: _Judged, test: Sequence[Track], name: str, share: int) -> tuple[float, float]:
-    kind, modality = name.split()
-    assert kind in ("missing", "contradicting")
+def _pair_at(judged: _Judged, test: Sequence[Track], kind: Kind, modality: Modality, share: int) -> tuple[float, float]:
     hardship = Hardship(
-        "missing" if kind == "missing" else "contradicting",
+        kind,
         face_percent=share if modality == "face" else 0,
         voice_percent=share if modality == "voice" else 0,
     )

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from emotrace.errors import EmotraceError, SettingsError
 from emotrace.training.cells import SystemCell, system_row
-from emotrace.training.comparison import ComparisonSettings, Plan, prepare, run
+from emotrace.training.comparison import ComparisonSettings, Plan, prepare_study, run
 from emotrace.training.comparison_rows import Row
 from emotrace.training.judging import judge
 from emotrace.training.settings import SystemSettings
@@ -66,8 +66,7 @@ def evaluate_system(folder: Path, study: Study) -> Figures:
         raise SettingsError(
             f"{folder} sees through the {settings.faces} of its own comparison, which judges it: see its result.json."
         )
-    shared = ComparisonSettings()
-    prepare(Plan(study, (SystemCell(folder.name, settings, folder, shared.stage_one),), (), shared, folder))
+    prepare_study(study, [settings.front_end])
     judged = study.unmoved(study.items["test"], settings.front_end, settings.faces)
     judgement = judge(saved.system, settings, [], judged, saved.label_delay_ticks)
     return {

@@ -3,13 +3,14 @@
 import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal, cast
+from typing import cast
 
 import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
 
+from emotrace.corpora.rated import DIMENSIONS, Dimension
 from emotrace.encoders.improved_alexnet import ImprovedAlexNet
 from emotrace.errors import CorpusError
 from emotrace.training.comparison_rows import StageOneRow
@@ -18,9 +19,6 @@ from emotrace.training.face_regression import FaceItems
 from emotrace.training.settings import Settings
 from emotrace.training.study import Study
 from emotrace.training.tracks import Track
-
-Dimension = Literal["arousal", "valence"]
-DIMENSIONS: tuple[Dimension, ...] = ("arousal", "valence")
 
 
 class StageOneSettings(Settings):

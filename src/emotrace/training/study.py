@@ -8,6 +8,7 @@ import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -19,25 +20,23 @@ from emotrace.corpora import folder as own_folder
 from emotrace.corpora import recola, synthetic
 from emotrace.corpora.composed import Conditions, Material
 from emotrace.corpora.rated import SPLITS, RatedRecording, of_split
-from emotrace.errors import CorpusError, SettingsError
+from emotrace.errors import CorpusError, EmotraceError, SettingsError
 from emotrace.evaluation import COMPOSED_COUNT, COMPOSED_SEED, composed_material
 from emotrace.inference.session import Branches
 from emotrace.ratings import shift_labels
-from emotrace.recipe import Recipe
-from emotrace.timeline import atomic_path
-from emotrace.training.extraction import ComposedRecording, FrontEnd, Item, extract_all, is_missing, origin
+from emotrace.training.default import RECIPE, TRAINING_CONDITIONS
+from emotrace.training.extraction import ComposedRecording, FrontEnd, Item, extract_all, origin
 from emotrace.training.settings import Settings, read
 from emotrace.training.tracks import Track, encode_faces, load_track
+from emotrace.writing import write_text
 
 CORPORA = ("recola", "synthetic", "composed", "folder")
 ROLES = ("train", "validation", "test")
 """Learnt from, stopped by, judged on."""
-RECIPE = Recipe()
 SHORTEST_SECONDS = 1.0
 _COMPOSED_COUNTS: Mapping[str, int] = {"train": 300, "validation": 60, "test": COMPOSED_COUNT}
 _SMALL_COMPOSED_COUNTS: Mapping[str, int] = {"train": 12, "validation": 4, "test": 4}
 _COMPOSED_SEEDS: Mapping[str, int] = {"train": 30_000, "validation": 10_000, "test": COMPOSED_SEED}
-_TRAINING_CONDITIONS = Conditions(face_disturbed=0.6, voice_disturbed=0.5)
 _SYNTHETIC_SECONDS, _SMALL_SYNTHETIC_SECONDS = 300.0, 12.0
 
 
@@ -47,7 +46,7 @@ class Study:
 
     Attributes:
         corpus: its name.
-        root: of the corpus; None for one that is generated elsewhere.
+        root: of the corpus.
         items: recordings by role.
         note: what to say with every result.
         folder: of the features.
@@ -56,7 +55,7 @@ class Study:
     """
 
     corpus: str
-    root: Path | None
+    root: Path
     items: Mapping[str, tuple[Item, ...]]
     note: str
     folder: Path
@@ -71,13 +70,12 @@ class Study:
     def prepare(self, front_ends: Sequence[FrontEnd], progress: Callable[[int, int], None]) -> None:
         """Make the features of every recording that are not there yet."""
         splits = {item.split for item in self.all_items if isinstance(item, ComposedRecording)}
-        materials: dict[str, Material] = {}
         if splits:
-            assert self.root is not None
-            _claim(self.folder, self.root)
-        if splits and any(is_missing(item, RECIPE, front_ends, self.folder) for item in self.all_items):
-            assert self.root is not None
-            materials = {split: composed_material(self.root, split) for split in sorted(splits)}
+            _claim_features(self.folder, self.root)
+
+        def materials() -> dict[str, Material]:
+            return {split: composed_material(self.root, split) for split in sorted(splits)}
+
         extract_all(self.all_items, RECIPE, front_ends, self.folder, materials, progress)
 
     def encode(self, name: str, digest: str, encode: Callable[[torch.Tensor], torch.Tensor]) -> None:
@@ -114,7 +112,6 @@ class Study:
         return [self._with_truth(track) for track in loaded] if self.corpus == "synthetic" else loaded
 
     def _with_truth(self, track: Track) -> Track:
-        assert self.root is not None
         truth = synthetic.read_truth(self.root, track.name)
         known = torch.stack([torch.from_numpy(truth.voice_reliability), torch.from_numpy(truth.face_reliability)], 1)
         reliability = torch.full((len(track), 2), torch.nan)
@@ -128,8 +125,9 @@ class Study:
         """Return the same, the labels to learn from moved forward by the delay of annotation (P-38)."""
         return replace(self, label_delay_ticks=round(seconds * RECIPE.label_rate_hz))
 
+    @cached_property
     def digest(self) -> str:
-        """Return 16 hex digits of everything that a result depends on beside system and seed."""
+        """16 hex digits of everything that a result depends on beside system and seed; looks at every file once."""
         roles = {role: [origin(item, RECIPE) for item in items] for role, items in self.items.items()}
         told = repr([self.corpus, self.note, self.label_delay_ticks, roles])
         return hashlib.sha256(f"{RECIPE.digest()} {load_bundle().digest} {told}".encode()).hexdigest()[:16]
@@ -259,7 +257,21 @@ def _rated(corpus: str, root: Path, chosen: ChallengeSettings) -> list[RatedReco
     return recola.read(root, protocol=chosen.protocol, gold=chosen.gold, subjects=subjects, seed=chosen.seed)
 
 
-def _claim(folder: Path, root: Path) -> None:
+def claim(note: Path, wanted: str, refusal: EmotraceError) -> None:
+    """Write down whose a folder is, or refuse it where it is somebody else's.
+
+    Args:
+        note: the file in it that tells.
+        wanted: what it should say, one line.
+        refusal: raised where it says something else.
+    """
+    if not note.exists():
+        write_text(note, wanted + "\n")
+    elif note.read_text(encoding="utf-8").strip() != wanted:
+        raise refusal
+
+
+def _claim_features(folder: Path, root: Path) -> None:
     """Refuse features that were composed of other corpora: the recordings' names do not tell.
 
     Raises:
@@ -270,12 +282,8 @@ def _claim(folder: Path, root: Path) -> None:
         for path in sorted((root / corpus).rglob("*")):
             if path.is_file():
                 digest.update(f"{path.relative_to(root)} {path.stat().st_size}\n".encode())
-    note = folder / "material.txt"
-    if not note.exists():
-        with atomic_path(note) as temporary:
-            temporary.write_text(digest.hexdigest() + "\n")
-    elif note.read_text().strip() != digest.hexdigest():
-        raise CorpusError(f"{folder} holds features of other files than those in {root}: choose another --output.")
+    refusal = f"{folder} holds features of other files than those in {root}: choose another --output."
+    claim(folder / "material.txt", digest.hexdigest(), CorpusError(refusal))
 
 
 _GENERATED = "Generated faces and voices: what holds here need not hold for people. Judged on the development split."
@@ -304,7 +312,7 @@ def _composed(small: bool) -> dict[str, tuple[Item, ...]]:
                 split=role,
                 seed=_COMPOSED_SEEDS[role],
                 number=number,
-                conditions=_TRAINING_CONDITIONS if role == "train" else Conditions(),
+                conditions=TRAINING_CONDITIONS if role == "train" else Conditions(),
             )
             for number in range(count)
         )

@@ -16,11 +16,11 @@ from emotrace.bundle import Bundle, Manifest, load_bundle, save_bundle
 from emotrace.features.voice_input import input_shape
 from emotrace.labels import EMOTIONS, VOICE_CLASSES
 from emotrace.models import MODELS
+from emotrace.training.default import RECIPE
 from emotrace.training.export import export_fusion, export_voice
 from emotrace.training.extraction import audio_recipe
 from emotrace.training.fusion_system import FusionSystem
 from emotrace.training.settings import SystemSettings
-from emotrace.training.study import RECIPE
 from emotrace.training.systems import SavedSystem, StandardisedSystem
 
 _NAME = "own"

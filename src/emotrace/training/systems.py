@@ -10,20 +10,19 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from emotrace.encoders.descriptor_mlp import standard_scores
 from emotrace.errors import EmotraceError
 from emotrace.layers.steps import Sizes, Steps, System, SystemOutput
 from emotrace.models import COMPARATORS
 from emotrace.models.decision_fusion import DecisionFusion, DecisionFusionConfig
-from emotrace.timeline import atomic_path
 from emotrace.training.arrays import read_tensors, write_arrays
 from emotrace.training.fusion_system import FusionSystem, FusionSystemConfig
 from emotrace.training.settings import SystemSettings
 from emotrace.training.tracks import Reading, Track
+from emotrace.writing import write_text
 
 WEIGHTS = "weights.safetensors"
 SYSTEM = "system.json"
-_MOST_DEVIATIONS = 5.0
-"""A descriptor further from its mean than this many standard deviations is taken as this far: odd files exist."""
 
 
 class StandardisedSystem(nn.Module):
@@ -54,7 +53,7 @@ class StandardisedSystem(nn.Module):
 
     def scores(self, voice: Tensor) -> Tensor:
         """Return voice inputs [..., *shape] in standard deviations from their mean."""
-        return ((voice - self.mean) / self.deviation).clamp(-_MOST_DEVIATIONS, _MOST_DEVIATIONS)
+        return standard_scores(voice, self.mean, self.deviation)
 
     def forward(self, steps: Steps) -> SystemOutput:
         """Return the system's answer."""
@@ -126,7 +125,6 @@ def save_system(
     learnt: Sequence[str],
 ) -> None:
     """Write a trained system: `weights.safetensors`, and `system.json` at last, which makes it complete."""
-    folder.mkdir(parents=True, exist_ok=True)
     state = {name: value.cpu().numpy() for name, value in system.state_dict().items()}
     write_arrays(folder / WEIGHTS, state, settings.system)
     told = {
@@ -135,8 +133,7 @@ def save_system(
         "label_delay_ticks": label_delay_ticks,
         "learnt": list(learnt),
     }
-    with atomic_path(folder / SYSTEM) as temporary:
-        temporary.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    write_text(folder / SYSTEM, json.dumps(told, indent=2) + "\n")
 
 
 def load_system(folder: Path) -> SavedSystem:

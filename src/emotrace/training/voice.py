@@ -15,11 +15,11 @@ from emotrace.corpora.base import Utterance
 from emotrace.encoders.descriptor_mlp import DescriptorMlp, DescriptorMlpConfig, Ensemble
 from emotrace.labels import VOICE_CLASSES
 from emotrace.recipe import FEATURES_VERSION, AudioRecipe
-from emotrace.timeline import atomic_path
 from emotrace.training.classifier import train
 from emotrace.training.settings import VoiceSettings
 from emotrace.training.voice_windows import CLEAN_WINDOWS, DISTURBED_WINDOWS, SPEED_WINDOWS, windows_of
 from emotrace.types import FloatArray
+from emotrace.writing import atomic_path
 
 _SMOOTHING = 0.1
 """Of the targets: acted emotions are not certain."""
