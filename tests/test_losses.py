@@ -9,7 +9,7 @@ from torch import Tensor
 
 from emotrace import losses, metrics
 
-MAIN_LOSSES = [losses.rmse_loss, losses.ccc_loss]
+MAIN_LOSSES = [losses.rmse_loss, losses.ccc_loss, losses.windowed_ccc_loss]
 MainLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
 PRESENCE = list(itertools.product([0.0, 0.4, 1.0], [0.0, 1.0]))
 """Pairs of speech energy m and face detection n."""
@@ -154,3 +154,32 @@ def test_soft_cross_entropy_ignores_what_does_not_count() -> None:
     assert logits.grad is not None
     assert logits.grad.isfinite().all()
     assert not logits.grad[1].any()
+
+
+def test_the_windowed_ccc_loss_is_the_official_concordance_of_each_window() -> None:
+    prediction, truth, valid = _batch()
+    found = [
+        1 - metrics.ccc_official(truth[b, :, d], prediction[b, :, d], valid[b]) for b in range(3) for d in range(2)
+    ]
+    loss = losses.windowed_ccc_loss(prediction, truth, valid)
+    assert loss.item() == pytest.approx(sum(found) / len(found), abs=1e-6)
+
+
+def test_a_window_filled_up_and_one_with_a_single_tick_change_nothing() -> None:
+    prediction, truth, valid = _batch()
+    expected = losses.windowed_ccc_loss(prediction, truth, valid).item()
+    more = torch.zeros(3, 4, 2, dtype=torch.float64)
+    filled, as_well = (torch.cat([values, more], dim=1) for values in (prediction, truth))
+    not_there = torch.cat([valid, torch.zeros(3, 4, dtype=torch.bool)], dim=1)
+    assert losses.windowed_ccc_loss(filled, as_well, not_there).item() == pytest.approx(expected)
+    single = torch.zeros(1, 9, dtype=torch.bool).index_fill(1, torch.tensor([3]), True)
+    longer, too = (torch.cat([values, values[:1]]) for values in (prediction, truth))
+    assert losses.windowed_ccc_loss(longer, too, torch.cat([valid, single])).item() == pytest.approx(expected)
+
+
+def test_in_the_windowed_ccc_loss_a_long_window_counts_as_much_as_a_short_one() -> None:
+    prediction, truth, valid = _batch()
+    valid[0, 4:] = False
+    alone = [losses.windowed_ccc_loss(prediction[b : b + 1], truth[b : b + 1], valid[b : b + 1]) for b in range(3)]
+    together = losses.windowed_ccc_loss(prediction, truth, valid)
+    assert together.item() == pytest.approx(sum(each.item() for each in alone) / 3)

@@ -4,12 +4,13 @@ import json
 import math
 import subprocess
 import sys
+from importlib.resources import files
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from emotrace.recipe import AudioRecipe, Recipe, VideoRecipe
+from emotrace.recipe import SLICE_FRONT_ENDS, AudioRecipe, Recipe, VideoRecipe
 
 CHANGES: list[dict[str, Any]] = [
     {"label_rate_hz": 10.0},
@@ -26,6 +27,7 @@ CHANGES: list[dict[str, Any]] = [
     {"video": {"face_hold_seconds": 0.5}},
     {"video": {"switch_seconds": 2.0}},
 ]
+SLICES: dict[str, Any] = {"front_end": "log-mel", "window_seconds": 0.04, "hop_seconds": 0.04, "pre_emphasis": 0.0}
 
 
 def test_every_choice_changes_the_digest() -> None:
@@ -59,6 +61,13 @@ def test_whole_numbers_and_fractions_of_one_value_have_one_digest() -> None:
         {"label_rate_hz": math.inf},
         {"audio": {"window_seconds": 1e9}},
         {"audio": {"front_end": "spectrum", "window_seconds": 2.0}},
+        {"audio": {"window_seconds": 0.1}},
+        {"audio": {"window_seconds": 0.03, "hop_seconds": 0.03}},
+        {"audio": SLICES | {"window_seconds": 0.08}},
+        {"audio": SLICES | {"window_seconds": 0.045, "hop_seconds": 0.045}},
+        {"audio": SLICES | {"pre_emphasis": 0.94}},
+        {"audio": SLICES, "label_rate_hz": 24.0},
+        {"audio": SLICES, "label_rate_hz": 1e-6},
         {"audio": {"hop_seconds": 0.0}},
         {"video": {"crop_size": 100_000}},
         {"video": {"rate_hz": math.nan}},
@@ -71,6 +80,20 @@ def test_unknown_keys_and_values_out_of_range_are_refused(wrong: dict[str, Any])
         Recipe.model_validate(wrong)
     with pytest.raises(ValidationError):
         Recipe.model_validate_json(json.dumps(wrong))
+
+
+def test_slices_of_whole_frames_and_ticks_are_taken_and_differ_in_their_digest() -> None:
+    recipes = [
+        Recipe.model_validate({"audio": SLICES | {"front_end": front_end, "window_seconds": hop, "hop_seconds": hop}})
+        for front_end in SLICE_FRONT_ENDS
+        for hop in (0.04, 0.2, 0.28, 1.0)
+    ]
+    assert len({recipe.digest() for recipe in recipes}) == 8
+
+
+def test_the_digest_of_the_default_recipe_is_that_of_the_shipped_bundle() -> None:
+    manifest = json.loads((files("emotrace") / "bundles" / "default" / "bundle.json").read_text(encoding="utf-8"))
+    assert Recipe.model_validate(manifest["recipe"]).digest() == manifest["recipe_digest"]
 
 
 def test_a_recipe_cannot_be_changed() -> None:

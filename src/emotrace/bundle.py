@@ -1,7 +1,8 @@
 """The bundle: the only checkpoint. A folder with everything that turns a file into a timeline.
 
 `bundle.json` holds the recipe, the class orders, the calibration, the training settings and the sha256 of every other
-file: `face.onnx`, `voice.onnx`, `fusion.onnx` and `MODEL_CARD.md`. Nothing in it is executed but the ONNX graphs.
+file: `MODEL_CARD.md`, and `face.onnx`, `voice.onnx` and `fusion.onnx`, or in place of these `system.onnx` of a system
+that is one graph, with `face.onnx` where that reads its regions. Nothing in it is executed but the ONNX graphs.
 """
 
 import hashlib
@@ -23,11 +24,14 @@ SHIPPED = Path(__file__).parent / "bundles"
 MANIFEST = "bundle.json"
 CARD = "MODEL_CARD.md"
 NETWORKS = ("face.onnx", "voice.onnx", "fusion.onnx")
+"""Of a bundle whose fusion network carries its state along."""
+SYSTEM = "system.onnx"
 MAX_FILE_BYTES = 500_000_000
 MAX_MANIFEST_BYTES = 1_000_000
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 _Share = Annotated[float, Field(ge=0, le=1)]
+_Count = Annotated[int, Field(gt=0, le=4096)]
 
 
 class _Part(BaseModel):
@@ -39,6 +43,49 @@ class FileRecord(_Part):
 
     bytes: int = Field(ge=0, le=MAX_FILE_BYTES)
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+
+class FrameGraph(_Part):
+    """How the graph of a frame-level system is run: again and again on stretches of steps, the newest of them new.
+
+    Attributes:
+        inputs: what it reads, in this order; names as in `layers.steps.Steps`.
+        classes: order of its logits.
+        step_ticks: ticks of the label clock per step.
+        heard: how many of the newest voice inputs are joined along their first axis at each step.
+        pictures: the newest crops at each step.
+        context_steps: earlier steps that stand before the new ones.
+    """
+
+    level: Literal["frame"] = "frame"
+    inputs: tuple[Literal["voice", "regions", "crops", "audio_valid", "video_valid", "speech_energy"], ...]
+    classes: tuple[str, ...] = Field(min_length=2, max_length=100)
+    step_ticks: int = Field(gt=0, le=1000)
+    heard: int = Field(1, gt=0, le=1000)
+    pictures: int = Field(1, gt=0, le=100)
+    context_steps: int = Field(ge=0, le=10_000)
+
+
+class ClipGraph(_Part):
+    """How the graph of a clip-level system is run: on a window that slides over the recording, and on short ones whole.
+
+    Attributes:
+        inputs: what it reads, in this order: "pictures" or "regions" with their "pictures_valid", "sound" with its
+            "sound_valid".
+        classes: order of its logits.
+        step_ticks: ticks of the label clock from one window's end to the next.
+        window_ticks: length of a window.
+        picture_ticks: ticks from one picture to the next.
+        sampling: numbers of snippets, pictures, segments and frames; see `windows.Sampling`.
+    """
+
+    level: Literal["clip"] = "clip"
+    inputs: tuple[Literal["pictures", "regions", "sound"], ...]
+    classes: tuple[str, ...] = Field(min_length=2, max_length=100)
+    step_ticks: int = Field(gt=0, le=10_000)
+    window_ticks: int = Field(gt=0, le=100_000)
+    picture_ticks: int = Field(gt=0, le=1000)
+    sampling: tuple[_Count, _Count, _Count, _Count]
 
 
 class Manifest(_Part):
@@ -63,6 +110,8 @@ class Manifest(_Part):
         versions: of the packages that trained and exported it.
         settings: of the training run that made it.
         files: every other file of the bundle.
+        system: of a bundle that holds one graph in place of three; what is said above of voice classes, priors,
+            temperatures and the carried state is empty then.
     """
 
     format: Literal[1] = 1
@@ -74,15 +123,28 @@ class Manifest(_Part):
     recipe_digest: str
     emotions: tuple[str, ...]
     tells_emotions: bool = True
-    voice_classes: tuple[str, ...]
-    hidden_dim: int = Field(gt=0, le=8192)
-    face_prior: tuple[_Share, ...]
-    voice_prior: tuple[_Share, ...]
-    temperature: dict[Literal["face", "voice"], Annotated[float, Field(gt=0, allow_inf_nan=False)]]
+    voice_classes: tuple[str, ...] = ()
+    hidden_dim: int = Field(0, ge=0, le=8192)
+    face_prior: tuple[_Share, ...] = ()
+    voice_prior: tuple[_Share, ...] = ()
+    temperature: dict[Literal["face", "voice"], Annotated[float, Field(gt=0, allow_inf_nan=False)]] = {}
     metrics: dict[str, Annotated[float, Field(allow_inf_nan=False)]]
     versions: dict[str, str]
     settings: dict[str, Any]
     files: dict[str, FileRecord]
+    system: Annotated[FrameGraph | ClipGraph, Field(discriminator="level")] | None = None
+
+    @property
+    def level(self) -> Literal["frame", "clip"]:
+        """Whether the bundle answers at every step, or for a clip."""
+        return "frame" if self.system is None else self.system.level
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """The graphs that the bundle must hold."""
+        if self.system is None:
+            return NETWORKS
+        return (SYSTEM, "face.onnx") if "regions" in self.system.inputs else (SYSTEM,)
 
 
 @dataclass(frozen=True)
@@ -179,7 +241,7 @@ def _folder(name_or_path: str | Path) -> Path:
 
 
 def _check(manifest: Manifest, path: Path) -> None:
-    for name in (*NETWORKS, CARD):
+    for name in (*manifest.networks, CARD):
         if name not in manifest.files:
             raise BundleError(f"{path} lists no file {name!r}: the bundle is incomplete, export it again.")
     for name in manifest.files:
@@ -191,12 +253,24 @@ def _check(manifest: Manifest, path: Path) -> None:
             f"use emotrace {manifest.emotrace_version} or train the bundle again."
         )
     # The columns of a timeline are fixed: other classes, or another order, would stand under wrong names.
-    for key, found, expected in (
-        ("emotions", manifest.emotions, EMOTIONS),
-        ("voice_classes", manifest.voice_classes, VOICE_CLASSES),
-    ):
-        if found != expected:
-            raise BundleError(f"{path}: {key} are {', '.join(found)}; this version reads {', '.join(expected)}.")
+    if manifest.emotions != EMOTIONS:
+        raise BundleError(
+            f"{path}: emotions are {', '.join(manifest.emotions)}; this version reads {', '.join(EMOTIONS)}."
+        )
+    if manifest.system is None:
+        _check_branches(manifest, path)
+
+
+def _check_branches(manifest: Manifest, path: Path) -> None:
+    if not manifest.hidden_dim:
+        raise BundleError(
+            f"{path}: hidden_dim is 0, expected the width of the fusion's state: export the bundle again."
+        )
+    if manifest.voice_classes != VOICE_CLASSES:
+        raise BundleError(
+            f"{path}: voice_classes are {', '.join(manifest.voice_classes)}; "
+            f"this version reads {', '.join(VOICE_CLASSES)}."
+        )
     for key, prior, classes in (
         ("face_prior", manifest.face_prior, EMOTIONS),
         ("voice_prior", manifest.voice_prior, VOICE_CLASSES),

@@ -7,8 +7,10 @@ import os
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -26,6 +28,10 @@ _TIMEOUT_SECONDS = 30.0
 
 class DownloadError(EmotraceError):
     """A file cannot be fetched, or what came is not the file that was asked for."""
+
+
+class NotThereError(DownloadError):
+    """The server says that it has no such file."""
 
 
 @dataclass(frozen=True)
@@ -79,9 +85,10 @@ def fetch_model(model: ModelFile, *, progress: Progress | None = None) -> Path:
 
 def fetch(
     url: str,
-    sha256: str,
+    sha256: str | None,
     destination: Path,
     *,
+    md5: str | None = None,
     max_bytes: int = MAX_BYTES,
     progress: Progress | None = None,
     allow_http: bool = False,
@@ -92,30 +99,65 @@ def fetch(
 
     Args:
         url: https, unless `allow_http`.
-        sha256: of the whole file, 64 hex digits.
+        sha256: of the whole file, 64 hex digits; None where only `md5` is published.
         destination: its folder is made.
+        md5: of the whole file, 32 hex digits. It guards against damage, not against somebody who makes another file
+            with the same digest.
         max_bytes: a longer file is refused as soon as that shows.
         progress: told after every block.
         allow_http: plain http too; the digest still decides.
 
     Raises:
         DownloadError: no connection, another file than expected, too long a file, or no room for it.
+        ValueError: there is no digest to verify the file with.
     """
-    scheme = urllib.parse.urlsplit(url).scheme
-    if scheme != "https" and not (allow_http and scheme == "http"):
-        raise DownloadError(f"{url} is not an https address; nothing was fetched.")
+    if sha256 is None and md5 is None:
+        raise ValueError(f"{url} cannot be verified without a digest")
+    _refuse_other_schemes(url, allow_http)
     part = destination.with_name(destination.name + ".part")
-    try:
-        if destination.is_file() and file_sha256(destination) == sha256:
+    with _failures_told(url, destination):
+        if destination.is_file() and _mismatch(destination, sha256, md5) is None:
             return destination
         destination.parent.mkdir(parents=True, exist_ok=True)
         _complete(url, part, max_bytes, progress)
-        _verify(url, part, sha256)
+        _verify(url, part, sha256, md5)
         os.replace(part, destination)
+    return destination
+
+
+def fetch_small(url: str, destination: Path, *, max_bytes: int, allow_http: bool = False) -> bytes:
+    """Return a small file that nobody has published a digest of; what it says has to be checked before it is used.
+
+    Args:
+        url: https, unless `allow_http`.
+        destination: where the file belongs, for the messages; nothing is written.
+        max_bytes: a longer file is refused.
+        allow_http: plain http too.
+
+    Raises:
+        DownloadError: no connection, or too long a file.
+    """
+    _refuse_other_schemes(url, allow_http)
+    with _failures_told(url, destination), urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS) as response:
+        _refuse_downgrade(url, response.geturl())
+        content = bytes(response.read(max_bytes + 1))
+        if response.length and len(content) <= max_bytes:
+            raise http.client.IncompleteRead(content, response.length)
+    if len(content) > max_bytes:
+        raise DownloadError(f"{url} has more than {max_bytes} bytes, which is not the file expected; it was not kept.")
+    return content
+
+
+@contextmanager
+def _failures_told(url: str, destination: Path) -> Iterator[None]:
+    """Turn what goes wrong on the way into a `DownloadError`."""
+    try:
+        yield
     except http.client.IncompleteRead as error:
         raise DownloadError(f"{url}: the connection broke off; run the command again to continue.") from error
     except urllib.error.HTTPError as error:
-        raise DownloadError(f"{url}: the server answered {error.code} {error.reason}.") from error
+        kind = NotThereError if error.code == http.HTTPStatus.NOT_FOUND else DownloadError
+        raise kind(f"{url}: the server answered {error.code} {error.reason}.") from error
     except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError) as error:
         reason = getattr(error, "reason", error)
         raise DownloadError(
@@ -126,7 +168,6 @@ def fetch(
         if error.errno == errno.ENOSPC:
             raise DownloadError(f"No room left on the disk of {destination.parent} for {url}.") from error
         raise DownloadError(f"{destination} cannot be written: {error.strerror or error}.") from error
-    return destination
 
 
 def file_sha256(path: Path) -> str:
@@ -177,6 +218,12 @@ def _copy(
             progress(done, total)
 
 
+def _refuse_other_schemes(url: str, allow_http: bool) -> None:
+    scheme = urllib.parse.urlsplit(url).scheme
+    if scheme != "https" and not (allow_http and scheme == "http"):
+        raise DownloadError(f"{url} is not an https address; nothing was fetched.")
+
+
 def _refuse_downgrade(asked: str, answered: str) -> None:
     if asked.startswith("https:") and not answered.startswith("https:"):
         raise DownloadError(f"{asked} leads to {answered}, which is not https; nothing was fetched.")
@@ -187,11 +234,25 @@ def _too_long(url: str, part: Path, found: int, max_bytes: int) -> DownloadError
     return DownloadError(f"{url} has {found} bytes or more, expected at most {max_bytes}; it was not kept.")
 
 
-def _verify(url: str, part: Path, sha256: str) -> None:
-    found = file_sha256(part)
-    if found != sha256:
+def _mismatch(path: Path, sha256: str | None, md5: str | None) -> str | None:
+    """Say in what a file differs from what is known of it; None where it does not."""
+    if sha256 is not None and (found := file_sha256(path)) != sha256:
+        return f"sha256 {found}, expected {sha256}"
+    if md5 is not None and (found := _file_md5(path)) != md5:
+        return f"md5 {found}, expected {md5}"
+    return None
+
+
+def _file_md5(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, partial(hashlib.md5, usedforsecurity=False)).hexdigest()
+
+
+def _verify(url: str, part: Path, sha256: str | None, md5: str | None) -> None:
+    mismatch = _mismatch(part, sha256, md5)
+    if mismatch is not None:
         part.unlink()
         raise DownloadError(
-            f"{url} gave a file with sha256 {found}, expected {sha256}; it was removed. The file may have been damaged "
+            f"{url} gave a file with {mismatch}; it was removed. The file may have been damaged "
             "on the way or replaced at its source: run the command again, and report it if that does not help."
         )

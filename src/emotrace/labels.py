@@ -89,6 +89,37 @@ FERPLUS_COLUMNS = (
 )
 """The emotions of FER+ in the order of its label file; two more columns count "unknown" and "not a face"."""
 
+_SAME_AS: Mapping[str, str] = MappingProxyType({"calm": "neutral", "joy": "happiness", "excitement": "happiness"})
+
+POLARITY: Mapping[str, int] = MappingProxyType(
+    {
+        "anger": -1,
+        "disgust": -1,
+        "fear": -1,
+        "sadness": -1,
+        "contempt": -1,
+        "frustration": -1,
+        "happiness": 1,
+        "joy": 1,
+        "excitement": 1,
+        "surprise": 1,
+        "anticipation": 1,
+        "trust": 1,
+        "neutral": 0,
+        "calm": 0,
+    }
+)
+"""Positive (1), negative (-1) or neither (0), for every class of every corpus.
+
+The eight of VideoEmotion-8 are as in the code of VAANet (Zhao et al., AAAI 2020); the others are ours.
+"""
+
+
+def timeline_emotion(label: str) -> str | None:
+    """Return the emotion of a timeline that a class of any corpus counts as; None where there is none."""
+    label = _SAME_AS.get(label, label)
+    return label if label in EMOTIONS else None
+
 
 def fold_calm(label: str) -> str:
     """Return the timeline's emotion for a voice class: calm counts as neutral, all others as themselves."""

@@ -123,8 +123,8 @@ class Timeline:
 
         Shares of voice and face are means of the weights; `face_share` and `speech_share` are shares of the
         ticks. A tick counts as speech unless it lies in a gap "no speech" or "no audio track". The dominant
-        emotion has the highest mean probability over the ticks whose probabilities are known. What was left
-        out with `only` is unknown.
+        emotion has the highest mean probability over the ticks whose probabilities are known. The class of the clip
+        is told by bundles that look at a recording as a whole. What was left out with `only` is unknown.
         """
         means = {emotion: _mean(self[emotion]) for emotion in EMOTIONS}
         known = {emotion: mean for emotion, mean in means.items() if mean is not None}
@@ -144,6 +144,8 @@ class Timeline:
             lowest_valence_seconds=valence[3],
             mean_probability=means,
             dominant_emotion=max(known, key=known.__getitem__) if known else None,
+            clip_class=self.metadata.clip_class,
+            clip_probabilities=dict(self.metadata.clip_probabilities),
             audio_share=_mean(self["audio_weight"]),
             video_share=_mean(self["video_weight"]),
             face_share=None if only == "voice" else self._share_of_time(self["face_detected"]),

@@ -1,8 +1,8 @@
 """The meaning of a timeline: its columns, its metadata, its gaps, and what its numbers are not."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypedDict
 
 import numpy as np
@@ -125,6 +125,8 @@ class Metadata:
         problems: sentences on what went wrong without ending the analysis.
         gaps: stretches without face, speech or track.
         notices: what the numbers are not.
+        clip_probabilities: of each class for the recording as a whole, in the bundle's own classes; empty for a bundle
+            that answers at every tick alone.
 
     Raises:
         TimelineError: the duration or the label rate is not a usable number.
@@ -139,6 +141,12 @@ class Metadata:
     problems: tuple[str, ...] = ()
     gaps: tuple[Gap, ...] = ()
     notices: tuple[str, ...] = NOTICES
+    clip_probabilities: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def clip_class(self) -> str | None:
+        """The likeliest class of the recording as a whole, None where there is none."""
+        return max(self.clip_probabilities, key=self.clip_probabilities.__getitem__, default=None)
 
     def __post_init__(self) -> None:
         """Refuse what no clock can show."""
@@ -165,6 +173,8 @@ class Summary(TypedDict):
     lowest_valence_seconds: float | None
     mean_probability: dict[str, float | None]
     dominant_emotion: str | None
+    clip_class: str | None
+    clip_probabilities: dict[str, float]
     audio_share: float | None
     video_share: float | None
     face_share: float | None

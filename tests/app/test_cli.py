@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from emotrace.app.cli import app
+from emotrace.catalogue import CATALOGUE
 from emotrace.timeline import COLUMNS, Timeline
 from tests.app import tiny_bundle
 from tests.corpora.trees import write_sound
@@ -186,8 +187,10 @@ def test_version_is_printed() -> None:
 
 
 def test_corpora_come_with_citation_and_licence() -> None:
-    rows = {row["name"]: row["text"] for row in json.loads(run("corpora", "--json").stdout)}
-    assert set(rows) == {"ferplus", "ravdess", "nemo", "emogator", "recola", "folder", "composed", "synthetic"}
+    printed = run("corpora", "--json").stdout
+    assert run("corpora", "list", "--json").stdout == printed
+    rows = {row["name"]: row["text"] for row in json.loads(printed)}
+    assert set(rows) == {*CATALOGUE, "composed", "synthetic"}
     assert "CC BY-NC-SA 4.0" in rows["ravdess"]
 
 

@@ -1,6 +1,6 @@
 """Media -> features: causal, the same in any blocks, in bounded memory."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
@@ -13,9 +13,10 @@ from emotrace.errors import MediaError
 from emotrace.features import extract as extract_module
 from emotrace.features.audio_signal import EndpointState, detect_speech
 from emotrace.features.extract import extract
+from emotrace.features.slices import log_magnitude_frames, log_mel_frames
 from emotrace.features.voice_input import voice_input
 from emotrace.media import ClipInfo, VideoFrame, open_clip
-from emotrace.recipe import AudioRecipe, Recipe, VideoRecipe
+from emotrace.recipe import AudioRecipe, Recipe, SliceFrontEnd, VideoRecipe
 from emotrace.types import AudioChunk, Face, Features, FloatArray
 from tests.media_factory import Pictures, Sound, flat_images, tone, write_clip
 
@@ -150,6 +151,41 @@ def test_every_input_is_the_sound_up_to_its_tick(both: Listed) -> None:
         end = tick // 5 * 5 * 640
         expected = voice_input(samples[end : end + 3200], RECIPE.audio)
         np.testing.assert_array_equal(block.voice_inputs[block.voice_index[tick]], expected)
+
+
+def joined(blocks: Sequence[Features], hop_ticks: int) -> FloatArray:
+    """Return the inputs of consecutive hops, one after the other."""
+    told = rows(blocks)
+    return np.concatenate(list(told["voice"][hop_ticks::hop_ticks]))
+
+
+@pytest.mark.parametrize(
+    ("front_end", "frames", "reach"), [("log-mel", log_mel_frames, 240), ("log-spectrogram", log_magnitude_frames, 480)]
+)
+@pytest.mark.parametrize(("hop_seconds", "hop_ticks"), [(0.04, 1), (0.2, 5)])
+@pytest.mark.parametrize("samples", [speech(3.0), speech(2.0) + 0.01, speech(1.03)], ids=["speech", "offset", "odd"])
+def test_slices_joined_are_the_spectrogram_of_the_whole_recording_in_any_blocks(
+    front_end: SliceFrontEnd,
+    frames: Callable[[FloatArray], FloatArray],
+    reach: int,
+    hop_seconds: float,
+    hop_ticks: int,
+    samples: FloatArray,
+) -> None:
+    audio = AudioRecipe(front_end=front_end, window_seconds=hop_seconds, hop_seconds=hop_seconds, pre_emphasis=0.0)
+    recipe = Recipe(audio=audio)
+    source = Listed(chunks(samples, size=777), has_video=False)
+    blocks = list(extract(source, recipe, None, block_seconds=1000))
+    made = joined(blocks, hop_ticks)
+    # Before the recording there is silence; the last hop that a tick has heard whole ends the slices.
+    heard = (len(rows(blocks)["times"]) - 1) // hop_ticks * hop_ticks * 640
+    whole = frames(np.concatenate([np.zeros(reach, np.float32), samples[:heard]]))
+    assert len(made) >= len(samples) // 160 - 4 * hop_ticks
+    np.testing.assert_allclose(made, whole, atol=1e-4)  # one product of many rows rounds otherwise than many of few
+    for block_seconds in (0.04, 0.13, 1.0):
+        np.testing.assert_array_equal(
+            joined(list(extract(source, recipe, None, block_seconds=block_seconds)), hop_ticks), made
+        )
 
 
 def test_speech_is_what_the_endpoint_detection_says_of_the_last_40_ms(both: Listed) -> None:

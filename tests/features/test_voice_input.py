@@ -6,9 +6,14 @@ import numpy as np
 import pytest
 
 from emotrace.features.voice_input import context_samples, input_shape, voice_input
-from emotrace.recipe import AudioRecipe
+from emotrace.recipe import SLICE_FRONT_ENDS, AudioRecipe
 
 FRONT_ENDS: tuple[Literal["spectrum", "descriptors"], ...] = ("spectrum", "descriptors")
+SLICES = {
+    (front_end, hop): AudioRecipe(front_end=front_end, window_seconds=hop, hop_seconds=hop, pre_emphasis=0.0)
+    for front_end in SLICE_FRONT_ENDS
+    for hop in (0.04, 0.2)
+}
 
 
 def noise(recipe: AudioRecipe, seed: int = 0) -> np.ndarray:
@@ -51,6 +56,29 @@ def test_the_spectrum_looks_back_four_seconds_beyond_its_window() -> None:
     changed = (voice_input(samples, recipe) != voice_input(other, recipe)).any(axis=1)
     assert changed[:24].any()
     assert not changed[24:].any()
+
+
+@pytest.mark.parametrize(
+    ("recipe", "shape", "context"),
+    [
+        (SLICES["log-mel", 0.04], (4, 64), 640 + 240),
+        (SLICES["log-mel", 0.2], (20, 64), 3_200 + 240),
+        (SLICES["log-spectrogram", 0.04], (4, 200), 640 + 480),
+        (SLICES["log-spectrogram", 0.2], (20, 200), 3_200 + 480),
+    ],
+)
+def test_a_slice_has_a_frame_for_every_10_ms_and_reaches_back_as_far_as_its_first_one(
+    recipe: AudioRecipe, shape: tuple[int, int], context: int
+) -> None:
+    assert input_shape(recipe) == shape
+    assert context_samples(recipe) == context
+    samples = noise(recipe)
+    made = voice_input(samples, recipe)
+    for changed, rows in ((0, [0]), (context - 1, [shape[0] - 1])):
+        other = samples.copy()
+        other[max(0, changed - 10) : changed + 10] += 1
+        apart = (voice_input(other, recipe) != made).any(axis=1)
+        assert np.flatnonzero(apart).tolist() == rows
 
 
 @pytest.mark.parametrize("front_end", FRONT_ENDS)

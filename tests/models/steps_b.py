@@ -10,9 +10,7 @@ from emotrace.labels import EMOTIONS
 from emotrace.layers.steps import Sizes, Steps, System, SystemOutput
 from emotrace.losses import ccc_loss
 
-SIZES = Sizes(
-    voice_shape=(12,), num_regions=4, region_dim=6, crop_side=24, step_samples=320, steps_per_second=5, num_emotions=8
-)
+SIZES = Sizes(voice_shape=(12,), num_regions=4, region_dim=6, crop_side=24, step_samples=320, steps_per_second=5)
 SPECTRA = Sizes(voice_shape=(48, 36), num_regions=4, region_dim=6, crop_side=24, step_samples=320, steps_per_second=5)
 
 

@@ -66,3 +66,19 @@ def test_saved_weights_give_the_same_answer() -> None:
     other = EndToEndLstm(network.config).eval()
     other.load_state_dict(network.state_dict())
     assert_same(other(STEPS), network(STEPS))
+
+
+@torch.no_grad()
+def test_light_and_contrast_of_the_face_change_nothing() -> None:
+    network = _network()
+    darker = STEPS._replace(crops=STEPS.crops * 0.6 + 0.2)
+    torch.testing.assert_close(network(darker).arousal_valence, network(STEPS).arousal_valence, atol=1e-2, rtol=1e-2)
+    torch.testing.assert_close(network(darker).emotion_logits, network(STEPS).emotion_logits, atol=1e-2, rtol=1e-2)
+
+
+def test_the_face_network_has_the_names_of_saved_checkpoints() -> None:
+    names = [name.removeprefix("face.") for name in _network().state_dict() if name.startswith("face.")]
+    assert len(names) == 6 * 53  # a convolution and five values of its normalisation
+    assert {"body.0.weight", "body.4.path.0.weight", "body.19.path.7.running_var", "body.4.shortcut.1.bias"} <= set(
+        names
+    )

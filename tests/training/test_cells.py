@@ -13,9 +13,10 @@ import pytest
 
 from emotrace.errors import EmotraceError
 from emotrace.training.cells import SystemCell, cell_origin, is_done, run_cell, system_row, weight_points
+from emotrace.training.opening import open_study
 from emotrace.training.presets import PRESETS
 from emotrace.training.stage_one import StageOneSettings
-from emotrace.training.study import Study, open_study
+from emotrace.training.study import Study
 
 _PARENT = """
 import os, signal, time

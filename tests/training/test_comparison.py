@@ -11,12 +11,12 @@ import yaml
 from typer.testing import CliRunner
 
 from emotrace.app.cli import app
-from emotrace.training import cells, comparison, study
+from emotrace.training import cells, comparison, opening
 from emotrace.training.comparison_rows import read_csv, read_stage_one
 from emotrace.training.face_networks import FACE_NETWORKS
+from emotrace.training.prediction import predict
 from emotrace.training.presets import PRESETS
 from emotrace.training.stage_one import StageOneSettings
-from emotrace.training.system_training import predict
 from emotrace.training.systems import load_system
 
 
@@ -105,7 +105,7 @@ def _assert_all_learnt(compared: Path) -> None:
 
 
 def _assert_checkpoints_give_what_was_judged(compared: Path) -> None:
-    chosen = study.open_study("synthetic", None, compared, small=True)
+    chosen = opening.open_study("synthetic", None, compared, small=True)
     delay = yaml.safe_load((compared / "settings.yaml").read_text())["label_delay_ticks"]
     for key in PRESETS:
         folder = compared / "cells" / key / "seed-0"

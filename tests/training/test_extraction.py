@@ -16,6 +16,8 @@ from emotrace.recipe import Recipe
 from emotrace.training.arrays import read_arrays, write_arrays
 from emotrace.training.extraction import (
     FRONT_ENDS,
+    FrontEnd,
+    audio_recipe,
     extract_all,
     is_missing,
     stored,
@@ -100,6 +102,23 @@ def test_every_front_end_hears_something_at_every_tick_after_the_first(
     assert heard["voice_index"].max() == len(heard["voice"]) - 1
     assert heard["audio_valid"].any()
     assert np.isfinite(heard["voice"]).all()
+
+
+@pytest.mark.parametrize(("front_end", "bands"), [("log-mel", 64), ("log-spectrogram", 200)])
+def test_slices_come_with_every_tick_in_half_precision(
+    front_end: FrontEnd, bands: int, clip: RatedRecording, made: Path
+) -> None:
+    kept = read_arrays(stored(made, clip))
+    heard = voice_arrays(kept["waveform"], kept["speech"], RECIPE, front_end)
+    assert heard["voice"].dtype == np.float16
+    assert heard["voice"].shape[1:] == (4, bands)
+    assert heard["voice_index"].tolist() == list(range(-1, len(kept["speech"]) - 1))
+
+
+@pytest.mark.parametrize("front_end", FRONT_ENDS)
+def test_how_a_front_end_hears_is_a_recipe_that_a_bundle_can_hold(front_end: FrontEnd) -> None:
+    recipe = RECIPE.model_copy(update={"audio": audio_recipe(RECIPE, front_end)})
+    assert Recipe.model_validate_json(recipe.model_dump_json()) == recipe
 
 
 def test_cutting_silence_out_leaves_the_last_words_in_force(clip: RatedRecording, made: Path) -> None:

@@ -10,7 +10,8 @@ from emotrace.corpora import recola, synthetic
 from emotrace.corpora.rated import RatedRecording
 from emotrace.errors import CorpusError, SettingsError
 from emotrace.training.extraction import ComposedRecording
-from emotrace.training.study import ROLES, ChallengeSettings, Study, challenge_settings, open_split, open_study
+from emotrace.training.opening import ChallengeSettings, challenge_settings, open_split, open_study
+from emotrace.training.study import ROLES, Study
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,10 @@ import torch
 
 from emotrace import metrics
 from emotrace.errors import EmotraceError
+from emotrace.training.prediction import predict
 from emotrace.training.presets import PRESETS
 from emotrace.training.settings import SystemSettings
-from emotrace.training.system_training import DrawnStretches, predict, train_system
+from emotrace.training.system_training import DrawnStretches, train_system
 from emotrace.training.systems import PAPERS, build, load_system, reading_of, save_system
 from tests.training.tracks import track
 

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from emotrace.app import console
+from emotrace.app.corpora_commands import corpora_app
+from emotrace.app.options import AsJson, Debug
 
 if TYPE_CHECKING:
     from emotrace.app.batch import Outcome
-    from emotrace.app.listings import Row
 
 app = typer.Typer(
     name="emotrace",
@@ -26,6 +27,7 @@ app = typer.Typer(
 )
 models_app = typer.Typer(help="The bundles: list them, show a model card, fetch the better face detector.")
 app.add_typer(models_app, name="models", invoke_without_command=True)
+app.add_typer(corpora_app, name="corpora", invoke_without_command=True)
 
 
 class Format(StrEnum):
@@ -65,9 +67,9 @@ class Fetchable(StrEnum):
 
 
 _DEFAULT_FORMATS = (Format.csv, Format.json, Format.html)
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
-CorpusName = Annotated[str | None, typer.Option("--corpus", help="recola, synthetic, composed or folder.")]
+CorpusName = Annotated[
+    str | None, typer.Option("--corpus", help="A name of `emotrace corpora`, recola or ravdess for instance.")
+]
 CorpusRoot = Annotated[Path | None, typer.Option("--root", help="Folder of the corpus in its official layout.")]
 Small = Annotated[bool, typer.Option("--small", help="Few short recordings and epochs, for a try in minutes.")]
 ProtocolName = Annotated[
@@ -204,7 +206,7 @@ def models_list(as_json: AsJson = False) -> None:
     with console.errors_as_lines():
         from emotrace.app import listings
 
-        _print_rows(listings.bundles(), as_json)
+        listings.print_rows(listings.bundles(), as_json)
 
 
 @models_app.command("show")
@@ -226,7 +228,7 @@ def models_fetch(name: Annotated[Fetchable, typer.Argument(help="yunet: the bett
         from emotrace import downloads
 
         files = {Fetchable.yunet: downloads.YUNET}
-        with console.progress_bar(1) as start:
+        with console.progress_bar(1, unit="bytes") as start:
             typer.echo(str(downloads.fetch_model(files[name], progress=start(name.value))))
 
 
@@ -236,16 +238,7 @@ def systems(as_json: AsJson = False) -> None:
     with console.errors_as_lines(), console.lab_needed("systems"):
         from emotrace.app import listings
 
-        _print_rows(listings.systems(), as_json)
-
-
-@app.command()
-def corpora(as_json: AsJson = False) -> None:
-    """List the corpora that can be read, each with its citation and licence."""
-    with console.errors_as_lines():
-        from emotrace.app import listings
-
-        _print_rows(listings.corpora(), as_json)
+        listings.print_rows(listings.systems(), as_json)
 
 
 @app.command()
@@ -292,13 +285,14 @@ def compare(
     keys: Annotated[
         list[str], typer.Argument(metavar="KEY...", help="Names of `emotrace systems`; figure-6, face-networks, all.")
     ],
-    corpus: Annotated[str, typer.Option(help="recola, synthetic, composed or folder.")],
+    corpus: Annotated[str, typer.Option(help="A name of `emotrace corpora`, recola or ravdess for instance.")],
     root: CorpusRoot = None,
     small: Small = False,
     seeds: Annotated[int, typer.Option(help="Every system is trained with the seeds 0 .. N-1.")] = 3,
     output: Annotated[Path, typer.Option(help="Folder of cells, tables and figures.")] = Path("runs/compare"),
     workers: Annotated[int | None, typer.Option(help="Cells that are trained side by side; one per core.")] = None,
     protocol: ProtocolName = "avec2016",
+    folds: Annotated[bool, typer.Option("--folds", help="The corpus's usual cross-validation, not one split.")] = False,
     assignments: Assignments = None,
     as_json: AsJson = False,
     debug: Debug = False,
@@ -312,7 +306,16 @@ def compare(
         from emotrace.writing import json_text
 
         found = starting.compare(
-            keys, corpus, root, seeds, output, assignments or [], small=small, workers=workers, protocol=protocol
+            keys,
+            corpus,
+            root,
+            seeds,
+            output,
+            assignments or [],
+            small=small,
+            workers=workers,
+            protocol=protocol,
+            folds=folds,
         )
         for name, reason in found.failed.items():
             console.note(f"{name}: {reason}")
@@ -405,15 +408,6 @@ def doctor(as_json: AsJson = False, debug: Debug = False) -> None:
                 typer.echo(f"{'ok ' if finding.ok else 'BAD'}  {finding.name:24}{finding.found}")
         if not all(finding.ok for finding in findings):
             raise typer.Exit(console.FAILED)
-
-
-def _print_rows(rows: "list[Row]", as_json: bool) -> None:
-    if as_json:
-        typer.echo(json.dumps([vars(row) for row in rows], indent=2))
-        return
-    width = max((len(row.name) for row in rows), default=0) + 2
-    for row in rows:
-        typer.echo(f"{row.name:{width}}{row.text}")
 
 
 def _print_figures(figures: dict[str, Any], as_json: bool) -> None:

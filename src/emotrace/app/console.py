@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Literal
 
 import typer
 
@@ -64,13 +65,15 @@ def lab_needed(command: str) -> Iterator[None]:
 
 
 @contextmanager
-def progress_bar(total: int) -> Iterator[Callable[[str], Callable[[float, float | None], None]]]:
-    """Yield a function that starts the bar of one file and returns what to call with seconds done and in all.
+def progress_bar(
+    total: int, unit: Literal["seconds", "bytes"] = "seconds"
+) -> Iterator[Callable[[str], Callable[[float, float | None], None]]]:
+    """Yield a function that starts the bar of one file and returns what to call with how much is done and in all.
 
     The bar is drawn on stderr, and only where that is a terminal.
     """
     if not sys.stderr.isatty():
-        yield lambda name: lambda seconds_done, duration: None
+        yield lambda name: lambda done, whole: None
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -93,9 +96,10 @@ def progress_bar(total: int) -> Iterator[Callable[[str], Callable[[float, float 
             position = f"{number}/{total}" if total > 1 else ""
             bars.reset(task, total=None, description=name, position=position, speed="")
 
-            def advance(seconds_done: float, duration: float | None) -> None:
-                speed = seconds_done / max(time.monotonic() - begin, 1e-3)
-                bars.update(task, completed=seconds_done, total=duration, speed=f"{speed:.1f}x real time")
+            def advance(done: float, whole: float | None) -> None:
+                speed = done / max(time.monotonic() - begin, 1e-3)
+                shown = f"{speed:.1f}x real time" if unit == "seconds" else f"{speed / 1e6:.1f} MB/s"
+                bars.update(task, completed=done, total=whole, speed=shown)
 
             return advance
 

@@ -15,6 +15,8 @@ from emotrace.labels import EMOGATOR_CODES
 
 LICENCE = "Apache-2.0"
 CITATION = "Buhl, arXiv 2301.00508, 2023"
+HOMEPAGE = "https://github.com/fredbuhl/EmoGator"
+LAYOUT = "mp3/000001-03-1.mp3 ...   contributor, category, instance"
 LABELS = tuple(dict.fromkeys(EMOGATOR_CODES.values()))
 _NAME = re.compile(r"(?P<contributor>\d+)-(?P<category>\d\d)-[^-]+", re.ASCII)
 

@@ -22,6 +22,12 @@ from emotrace.labels import EMOTIONS, FERPLUS_COLUMNS
 
 LICENCE = "labels MIT; the rights in the images, collected from the web, are unclear"
 CITATION = "Barsoum et al., ICMI 2016, arXiv 1608.01041"
+HOMEPAGE = "https://github.com/microsoft/FERPlus"
+LAYOUT = """\
+FER2013Train/label.csv   a line per image: file, box, ten counts of votes
+FER2013Train/fer0000000.png ...   48x48 pixels, grey
+FER2013Valid/ and FER2013Test/ likewise"""
+CLASSES = EMOTIONS
 FOLDERS = {"train": "FER2013Train", "validation": "FER2013Valid", "test": "FER2013Test"}
 IMAGE_SIZE = 48
 """Pixels, of both sides."""

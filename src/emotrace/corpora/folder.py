@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emotrace.clock import num_ticks, tick_times
-from emotrace.corpora.label_table import LAYOUT, Row, read_table, shown
+from emotrace.corpora.label_table import LAYOUT as _SEE_LAYOUT
+from emotrace.corpora.label_table import Row, read_table, shown
 from emotrace.corpora.rated import DIMENSIONS, SPLITS, RatedRecording
 from emotrace.errors import CorpusError, MediaError, SettingsError
 from emotrace.media import ClipInfo, open_clip
@@ -28,6 +29,10 @@ from emotrace.types import FloatArray
 
 LICENCE = "your own: what the people in the recordings have agreed to"
 CITATION = "your own recordings, in the layout of docs/your-own-data.md"
+HOMEPAGE = "docs/your-own-data.md"
+LAYOUT = """\
+labels.csv   a line per recording: file, then arousal and valence, or labels; subject and split if wanted
+the files that it names, video or sound, and the tables of labels over time"""
 TABLE = "labels.csv"
 COLUMNS = ("file", "arousal", "valence", "labels", "subject", "split")
 """What `labels.csv` may have; `file` and either `arousal` and `valence` or `labels` are needed."""
@@ -96,7 +101,7 @@ def _entries(root: Path) -> list[_Entry]:
     if "file" not in columns or len(pair) == 1 or not (pair or "labels" in columns):
         raise CorpusError(
             f"{table} has the columns {shown(columns)}: expected file, and both arousal and valence, or labels, "
-            f"or all three. {LAYOUT}."
+            f"or all three. {_SEE_LAYOUT}."
         )
     rows = list(islice(found, MAX_RECORDINGS + 1))
     if not 0 < len(rows) <= MAX_RECORDINGS:

@@ -15,6 +15,10 @@ from emotrace.labels import NEMO_NAMES
 
 LICENCE = "CC BY-NC-SA 4.0"
 CITATION = "Christop, LREC-COLING 2024"
+HOMEPAGE = "https://huggingface.co/datasets/amu-cai/nEMO"
+LAYOUT = """\
+data.tsv   a line per utterance: file_id, emotion, raw_text, normalized_text, speaker_id, gender, age
+samples/FILE_ID ...   the sound"""
 LABELS = tuple(NEMO_NAMES.values())
 _COLUMNS = ("file_id", "emotion", "speaker_id")
 

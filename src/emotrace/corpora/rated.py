@@ -11,6 +11,7 @@ from typing import Literal
 
 import numpy as np
 
+from emotrace.corpora.excerpt import Excerpt, Half
 from emotrace.corpora.paired import PairedClip
 from emotrace.errors import CorpusError
 from emotrace.features.extract import Source
@@ -35,6 +36,7 @@ class RatedRecording:
         label_rate_hz: ticks per second of the labels; tick k is at k / label_rate_hz seconds.
         labels: [T, 2] in [-1, 1]; None where the corpus withholds them.
         ratings: [R, T, 2] of the individual raters; None where they are not there.
+        half: which side of the pictures shows the subject, where two people sit side by side; None for all of it.
     """
 
     name: str
@@ -45,6 +47,7 @@ class RatedRecording:
     label_rate_hz: float
     labels: FloatArray | None
     ratings: FloatArray | None = None
+    half: Half | None = None
 
     @contextmanager
     def open(self) -> Iterator[Source]:
@@ -57,13 +60,15 @@ class RatedRecording:
         with ExitStack() as stack:
             if self.video is None and self.audio is None:
                 raise CorpusError(f"{self.name} has neither sound nor picture: check the folder.")
+            source: Source
             if self.video is None or self.audio is None or self.video == self.audio:
                 path = self.video or self.audio
                 assert path is not None
-                yield stack.enter_context(open_clip(path))
-                return
-            sound = stack.enter_context(open_clip(self.audio))
-            yield PairedClip(sound=sound, pictures=stack.enter_context(open_clip(self.video)))
+                source = stack.enter_context(open_clip(path))
+            else:
+                sound = stack.enter_context(open_clip(self.audio))
+                source = PairedClip(sound=sound, pictures=stack.enter_context(open_clip(self.video)))
+            yield source if self.half is None else Excerpt(source, half=self.half)
 
 
 def check_labels(values: FloatArray, source: str) -> None:

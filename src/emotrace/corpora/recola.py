@@ -27,6 +27,12 @@ from emotrace.types import FloatArray
 
 LICENCE = "end user licence agreement: research only, not to be passed on"
 CITATION = "Ringeval et al., FG 2013; Valstar et al., AVEC 2016"
+HOMEPAGE = "https://diuf.unifr.ch/main/diva/recola/"
+LAYOUT = """\
+recordings_audio/train_1.wav .. train_9.wav, dev_1.wav .. dev_9.wav, test_1.wav .. test_9.wav
+recordings_video/train_1.mp4 ...
+ratings_gold_standard/arousal/train_1.arff ..., ratings_gold_standard/valence/train_1.arff ...   none of test
+ratings_individual/arousal/train_1.csv ..., ratings_individual/valence/train_1.csv ...   of six raters"""
 NAMES = tuple(f"{part}_{number}" for part in ("train", "dev", "test") for number in range(1, 10))
 LABELLED = NAMES[:18]
 

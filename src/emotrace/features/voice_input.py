@@ -1,7 +1,8 @@
 """A stretch of sound that ends at a tick -> one input of the voice network, by the recipe's front end.
 
 Front ends: "descriptors" (the paper's H: functionals of low-level descriptors; with more statistics of ours it is the
-default bundle's), "spectrum" (the paper's S: five 24x120 spectra, 1 s apart), "egemaps" and "compare" (O: openSMILE).
+default bundle's), "spectrum" (the paper's S: five 24x120 spectra, 1 s apart), "egemaps" and "compare" (O: openSMILE),
+"log-mel" and "log-spectrogram" (slices of a spectrogram, see `slices`).
 """
 
 import math
@@ -11,8 +12,14 @@ from typing import Literal
 import numpy as np
 
 from emotrace.features.audio_features import describe
-from emotrace.features.audio_signal import pre_emphasise
+from emotrace.features.audio_signal import HOP_LENGTH, pre_emphasise
 from emotrace.features.opensmile import OpenSmile
+from emotrace.features.slices import (
+    MEL_FRAME_LENGTH,
+    SPECTROGRAM_FRAME_LENGTH,
+    log_magnitude_frames,
+    log_mel_frames,
+)
 from emotrace.features.spectrogram import spectrum_24x120, stack_five
 from emotrace.features.voice_statistics import voice_statistics
 from emotrace.recipe import SAMPLE_RATE, AudioRecipe
@@ -29,10 +36,14 @@ _SPECTRUM_SHIFT_SECONDS = 1.0
 
 def context_samples(recipe: AudioRecipe) -> int:
     """Return how many samples up to a tick one input is made of."""
-    seconds = recipe.window_seconds
+    window = round(recipe.window_seconds * SAMPLE_RATE)
     if recipe.front_end == "spectrum":
-        seconds += (_SPECTRA - 1) * _SPECTRUM_SHIFT_SECONDS
-    return round(seconds * SAMPLE_RATE)
+        return window + round((_SPECTRA - 1) * _SPECTRUM_SHIFT_SECONDS * SAMPLE_RATE)
+    if recipe.front_end == "log-mel":
+        return window + MEL_FRAME_LENGTH - HOP_LENGTH
+    if recipe.front_end == "log-spectrogram":
+        return window + SPECTROGRAM_FRAME_LENGTH - HOP_LENGTH
+    return window
 
 
 @cache
@@ -44,8 +55,13 @@ def input_shape(recipe: AudioRecipe) -> tuple[int, ...]:
 def voice_input(samples: FloatArray, recipe: AudioRecipe) -> FloatArray:
     """Return the network's input for [context_samples] samples at 16 kHz, zeros where there was no sound yet.
 
-    Shapes: "spectrum" [120, 120], the others [descriptors].
+    Shapes: "spectrum" [120, 120], "log-mel" [frames, 64], "log-spectrogram" [frames, 200], the others [descriptors].
+    A slice has a frame for every 10 ms of its window; the last one ends with the samples.
     """
+    if recipe.front_end == "log-mel":
+        return log_mel_frames(samples)
+    if recipe.front_end == "log-spectrogram":
+        return log_magnitude_frames(samples)
     if recipe.front_end == "egemaps":
         return _opensmile("eGeMAPSv02").describe(samples)
     if recipe.front_end == "compare":

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from emotrace.errors import MediaError
 from emotrace.features.extract import extract
 from emotrace.features.faces import Detector, make_detector
 from emotrace.inference.session import Estimates, Session
+from emotrace.inference.system_session import SystemSession, open_session
 from emotrace.labels import EMOTIONS
 from emotrace.media import Clip, open_clip
 from emotrace.timeline import (
@@ -55,11 +56,11 @@ def analyze(
         BundleError: the bundle is missing or damaged.
     """
     loaded = bundle if isinstance(bundle, Bundle) else load_bundle(bundle)
-    session = Session(loaded)
+    session = open_session(loaded)
     finder = None if only == "voice" else make_detector(detector or loaded.recipe.video.detector)
     with open_clip(Path(path)) as clip:
         _check(clip, only)
-        blocks, estimates = _run(clip, session, finder, only, progress)
+        blocks, estimates, classes = _run(clip, session, finder, only, progress)
         settings = Settings(
             detector=finder.name if finder else "none",
             only=only,
@@ -77,6 +78,7 @@ def analyze(
             settings=settings,
             problems=(*clip.problems, *([] if loaded.manifest.tells_emotions else [NO_EMOTIONS])),
             gaps=_gaps(clip, joined, settings, duration),
+            clip_probabilities=classes,
         )
     return Timeline(_columns(joined, estimates), metadata)
 
@@ -89,19 +91,26 @@ def _check(clip: Clip, only: str | None) -> None:
 
 
 def _run(
-    clip: Clip, session: Session, finder: Detector | None, only: str | None, progress: Progress | None
-) -> tuple[list[Features], list[Estimates]]:
-    """Return per block what is known at the ticks (without the network inputs, which are large) and the estimates."""
+    clip: Clip,
+    session: Session | SystemSession,
+    finder: Detector | None,
+    only: str | None,
+    progress: Progress | None,
+) -> tuple[list[Features], list[Estimates], dict[str, float]]:
+    """Return per block what is known at the ticks (without the network inputs, which are large) and the estimates.
+
+    At last come the classes of the whole, of a bundle that tells them.
+    """
     blocks: list[Features] = []
     estimates: list[Estimates] = []
-    state = session.initial_state()
+    state: Any = session.initial_state()  # each kind of session has its own, which nobody else looks into
     for features in extract(clip, session.bundle.recipe, finder, hear=only != "face"):
         found, state = session.run(features, state)
         estimates.append(found)
         blocks.append(features.without_inputs())
         if progress is not None:
             progress(float(features.times[-1]), clip.info.duration_seconds)
-    return blocks, estimates
+    return blocks, estimates, session.classes(state)
 
 
 def _duration(clip: Clip, features: Features, rate_hz: float) -> float:

@@ -38,11 +38,22 @@ class Voice:
     """The voice network."""
 
     def __init__(self, graph: bytes, *, num_threads: int = 0) -> None:
-        self._network = _Network("voice.onnx", graph, ("inputs",), ("features", "logits"), num_threads)
+        self._network = Network("voice.onnx", graph, ("inputs",), ("features", "logits"), num_threads)
 
     def hear(self, inputs: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return voice features [W, A] and the voice branch's logits [W, C] of its inputs [W, ...]."""
         return self._network.run_batches(inputs, _VOICE_BATCH)
+
+
+class FaceEncoder:
+    """The face network."""
+
+    def __init__(self, graph: bytes, *, num_threads: int = 0) -> None:
+        self._network = Network("face.onnx", graph, ("crops",), ("regions", "logits"), num_threads)
+
+    def see(self, crops: Image) -> tuple[FloatArray, FloatArray]:
+        """Return regions [F, K, D] and the face branch's logits [F, E] of crops [F, size, size]."""
+        return self._network.run_batches(crops[:, None].astype(np.float32) / np.float32(255), _FACE_BATCH)
 
 
 class Branches:
@@ -53,12 +64,12 @@ class Branches:
     """
 
     def __init__(self, face: bytes, voice: bytes, *, num_threads: int = 0) -> None:
-        self._face = _Network("face.onnx", face, ("crops",), ("regions", "logits"), num_threads)
+        self._face = FaceEncoder(face, num_threads=num_threads)
         self.voice = Voice(voice, num_threads=num_threads)
 
     def see(self, crops: Image) -> tuple[FloatArray, FloatArray]:
         """Return regions [F, K, D] and the face branch's logits [F, E] of crops [F, size, size]."""
-        return self._face.run_batches(crops[:, None].astype(np.float32) / np.float32(255), _FACE_BATCH)
+        return self._face.see(crops)
 
 
 class Session:
@@ -71,7 +82,11 @@ class Session:
     def __init__(self, bundle: Bundle, *, num_threads: int = 0) -> None:
         self.bundle = bundle
         self.branches = Branches(bundle.read("face.onnx"), bundle.read("voice.onnx"), num_threads=num_threads)
-        self._fusion = _Network("fusion.onnx", bundle.read("fusion.onnx"), _FUSION_INPUTS, _FUSION_OUTPUTS, num_threads)
+        self._fusion = Network("fusion.onnx", bundle.read("fusion.onnx"), _FUSION_INPUTS, _FUSION_OUTPUTS, num_threads)
+
+    def classes(self, state: State) -> dict[str, float]:
+        """Return the classes of the recording as a whole: none, as the fusion answers at every tick."""
+        return {}
 
     def initial_state(self) -> State:
         """Return the state before the first tick of a recording."""
@@ -134,7 +149,13 @@ _FUSION_INPUTS = ("audio", "regions", "audio_valid", "video_valid", "hidden", "c
 _FUSION_OUTPUTS = ("arousal_valence", "emotion_logits", "audio_weight", "next_hidden", "next_cell")
 
 
-class _Network:
+class Network:
+    """One graph, its inputs and outputs checked by name.
+
+    Raises:
+        BundleError: the graph is damaged, or has others.
+    """
+
     def __init__(
         self, name: str, graph: bytes, inputs: tuple[str, ...], outputs: tuple[str, ...], num_threads: int
     ) -> None:
@@ -158,6 +179,7 @@ class _Network:
         self._name, self._inputs, self._outputs = name, inputs, outputs
 
     def run(self, *arrays: NDArray[np.generic]) -> list[FloatArray]:
+        """Return the outputs for the inputs, both in the order of their names."""
         try:
             return list(self._session.run(list(self._outputs), dict(zip(self._inputs, arrays, strict=True))))
         except Exception as error:  # of ONNX Runtime's own types: the graph wants other shapes

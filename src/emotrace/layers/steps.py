@@ -23,14 +23,15 @@ class Steps(NamedTuple):
     Inputs are zero where their modality is not valid.
 
     Attributes:
-        voice: [B, S, ...] input of the front end: [D] descriptors or a [120, 120] spectrum; standardised.
+        voice: [B, S, ...] input of the front end: [D] descriptors, a [120, 120] spectrum, or the newest frames of a
+            spectrogram; standardised.
         regions: [B, S, K, D] of the face, from a frozen encoder.
         crops: [B, S, P, H, W] in 0..1, grey: the last P pictures of the face, newest last.
         waveform: [B, S, N] samples in [-1, 1] that end at the step.
         audio_valid: [B, S] bool: there was speech a moment ago.
         video_valid: [B, S] bool, n of eq. 31.
         speech_energy: [B, S] m of eq. 31 in 0..1.
-        emotion: [B, S] index into `labels.EMOTIONS`; -1 where the corpus does not say.
+        emotion: [B, S] index into the classes of the corpus; -1 where it does not say.
         arousal_valence: [B, S, 2] labels.
     """
 
@@ -71,7 +72,12 @@ class Sizes:
     crop_side: int
     step_samples: int
     steps_per_second: float
-    num_emotions: int = len(EMOTIONS)
+    classes: tuple[str, ...] = EMOTIONS
+
+    @property
+    def num_emotions(self) -> int:
+        """E."""
+        return len(self.classes)
 
 
 class System(Protocol):

@@ -3,17 +3,24 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from emotrace.models.bilinear_fusion import AgFbp, AmFbp, FcnAttention, GFbp
 from emotrace.models.bimodal_attention import BimodalAttention
 from emotrace.models.concatenation import Concatenation
+from emotrace.models.cross_modal_metric import CrossModalMetric
 from emotrace.models.decision_fusion import DecisionFusion
 from emotrace.models.deep_belief import DeepBelief
 from emotrace.models.end_to_end_lstm import EndToEndLstm
 from emotrace.models.kalman_fusion import KalmanFusion
+from emotrace.models.leader_follower import LeaderFollower
 from emotrace.models.lstm_ensemble import LstmEnsemble
 from emotrace.models.modular_hierarchy import ModularHierarchy
+from emotrace.models.vaanet import Vaanet
 
 FusionModel = BimodalAttention | Concatenation
-Comparator = KalmanFusion | EndToEndLstm | LstmEnsemble | DeepBelief | ModularHierarchy | DecisionFusion
+Comparator = (
+    KalmanFusion | EndToEndLstm | LstmEnsemble | DeepBelief | ModularHierarchy | DecisionFusion | LeaderFollower
+)
+ClipModel = FcnAttention | GFbp | AgFbp | AmFbp | Vaanet | CrossModalMetric
 
 MODELS: Mapping[str, type[FusionModel]] = MappingProxyType(
     {
@@ -32,6 +39,19 @@ COMPARATORS: Mapping[str, type[Comparator]] = MappingProxyType(
         "deep-belief": DeepBelief,
         "modular-hierarchy": ModularHierarchy,
         "decision-fusion": DecisionFusion,
+        "leader-follower": LeaderFollower,
     }
 )
-"""What the paper compares with: each class is a `layers.steps.System`."""
+"""Frame-level systems: each class is a `layers.steps.System`."""
+
+CLIP_SYSTEMS: Mapping[str, type[ClipModel]] = MappingProxyType(
+    {
+        "fcn-attention": FcnAttention,
+        "g-fbp": GFbp,
+        "ag-fbp": AgFbp,
+        "am-fbp": AmFbp,
+        "vaanet": Vaanet,
+        "cross-modal-metric": CrossModalMetric,
+    }
+)
+"""Clip-level systems: each class is a `layers.clips.ClipSystem`."""

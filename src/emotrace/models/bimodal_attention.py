@@ -14,6 +14,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from emotrace.labels import EMOTIONS
 from emotrace.layers.attention import GatedAttention, SentinelAttention
 from emotrace.layers.fusion import FusionOutput, Missing, State, VoiceContext
 from emotrace.layers.heads import AffectHeads, Output
@@ -36,6 +37,7 @@ class BimodalAttentionConfig:
     missing: Missing = "zeros"
     """With "mask" a missing modality has no weight; with "zeros" the modal-scaling loss must teach that."""
     output: Output = "linear"
+    num_emotions: int = len(EMOTIONS)
     dropout: float = 0.3
 
 
@@ -54,7 +56,7 @@ class BimodalAttention(nn.Module):
         self.face = nn.Linear(config.region_dim, hidden) if config.region_dim != hidden else nn.Identity()
         self.attention = attention(hidden, hidden, config.attention_dim)
         self.dropout = nn.Dropout(config.dropout)
-        self.heads = AffectHeads(hidden, config.output)
+        self.heads = AffectHeads(hidden, config.output, config.num_emotions)
 
     def forward(
         self, audio: Tensor, regions: Tensor, audio_valid: Tensor, video_valid: Tensor, state: State

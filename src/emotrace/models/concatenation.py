@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from emotrace.labels import EMOTIONS
 from emotrace.layers.fusion import FusionOutput, Missing, State, VoiceContext
 from emotrace.layers.heads import AffectHeads, Output
 
@@ -25,6 +26,7 @@ class ConcatenationConfig:
     missing: Missing = "zeros"
     """With "mask" zeros are joined in place of a missing modality; with "zeros" its branch sees zeros."""
     output: Output = "linear"
+    num_emotions: int = len(EMOTIONS)
     dropout: float = 0.3
 
 
@@ -42,7 +44,7 @@ class Concatenation(nn.Module):
         self.face = nn.Linear(config.region_dim, hidden)
         self.join = nn.Linear(2 * hidden, hidden)
         self.dropout = nn.Dropout(config.dropout)
-        self.heads = AffectHeads(hidden, config.output)
+        self.heads = AffectHeads(hidden, config.output, config.num_emotions)
 
     def forward(
         self, audio: Tensor, regions: Tensor, audio_valid: Tensor, video_valid: Tensor, state: State

@@ -83,8 +83,8 @@ class DeepBelief(nn.Module):
         self.face = nn.Sequential(nn.AvgPool2d(max(1, config.sizes.crop_side // config.face_side)), encoder)
         self.face_dim = encoder.embedding_dim
         self.dropout = nn.Dropout(config.dropout)
-        self.voice_heads = AffectHeads(config.voice_dim, "linear")
-        self.face_heads = AffectHeads(self.face_dim, "linear")
+        self.voice_heads = AffectHeads(config.voice_dim, "linear", config.sizes.num_emotions)
+        self.face_heads = AffectHeads(self.face_dim, "linear", config.sizes.num_emotions)
         units = (config.voice_dim + self.face_dim, *config.hidden_dims)
         self.machines = nn.ModuleList(BoltzmannMachine(*sides) for sides in pairwise(units))
         self.register_buffer("mean", torch.zeros(units[0]))

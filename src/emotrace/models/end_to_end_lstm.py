@@ -4,7 +4,8 @@ Paper: P. Tzirakis, G. Trigeorgis, M. A. Nicolaou, B. Schuller & S. Zafeiriou, "
 recognition using deep neural networks", IEEE Journal of Selected Topics in Signal Processing 11 (2017), reference 17 of
 Liu & Tang 2021. Only its title and its description in section 2 of Liu & Tang were read: a CNN on the sound, a residual
 network of 50 layers on the pictures, LSTM networks for the context. Ours is all the rest: the sizes, much smaller, with
-nothing trained before; one vector per step from each network, zero where its modality is not known; two layers of LSTM.
+nothing trained before; crops standardised one by one; one vector per step from each network, zero where its modality is
+not known; two layers of LSTM.
 
 Axes: B recordings, S steps, N samples, H and W pixels, D width of an embedding.
 """
@@ -14,9 +15,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from emotrace.encoders.resnet50 import ResNet50, ResNet50Config
+from emotrace.encoders.face_cnn import standardise
+from emotrace.encoders.residual import ResidualConfig, ResidualNetwork
 from emotrace.layers.heads import AffectHeads
 from emotrace.layers.known import encode_known
 from emotrace.layers.steps import Need, Sizes, Steps, SystemOutput, any_known, no_weight
@@ -47,7 +49,7 @@ class EndToEndLstm(nn.Module):
         super().__init__()
         self.config = config
         self.voice = _waveform_network(config.waveform_dim)
-        self.face = ResNet50(ResNet50Config(width=config.face_width))
+        self.face = ResidualNetwork(ResidualConfig(depth=50, width=config.face_width))
         self.lstm = nn.LSTM(
             config.waveform_dim + self.face.embedding_dim,
             config.hidden_dim,
@@ -56,12 +58,12 @@ class EndToEndLstm(nn.Module):
             batch_first=True,
         )
         self.dropout = nn.Dropout(config.dropout)
-        self.heads = AffectHeads(config.hidden_dim, "linear")
+        self.heads = AffectHeads(config.hidden_dim, "linear", config.sizes.num_emotions)
 
     def forward(self, steps: Steps) -> SystemOutput:
         """Return the answer at every step."""
         voice = encode_known(self.voice, steps.waveform.unsqueeze(2), steps.audio_valid, self.config.waveform_dim)
-        face = encode_known(self.face, steps.crops[:, :, -1:], steps.video_valid, self.face.embedding_dim)
+        face = encode_known(self._encode_face, steps.crops[:, :, -1:], steps.video_valid, self.face.embedding_dim)
         hidden, _ = self.lstm(self.dropout(torch.cat([voice, face], dim=-1)))
         arousal_valence, logits = self.heads(self.dropout(hidden))
         return SystemOutput(arousal_valence, logits, no_weight(steps), any_known(steps))
@@ -69,6 +71,10 @@ class EndToEndLstm(nn.Module):
     def outputs_to_train(self, steps: Steps) -> Sequence[SystemOutput]:
         """Return the answer: all parts learn together."""
         return [self(steps)]
+
+    def _encode_face(self, crops: Tensor) -> Tensor:
+        embeddings: Tensor = self.face(standardise(crops))
+        return embeddings
 
 
 def _waveform_network(width: int) -> nn.Sequential:

@@ -158,7 +158,7 @@ class _Member(nn.Module):
         self.project = nn.Linear(width, hidden)
         self.lstm = nn.LSTM(hidden, hidden, batch_first=True)
         self.dropout = nn.Dropout(config.dropout)
-        self.heads = AffectHeads(hidden, "linear")
+        self.heads = AffectHeads(hidden, "linear", config.sizes.num_emotions)
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         hidden, _ = self.lstm(self.dropout(self.project(features).relu()))

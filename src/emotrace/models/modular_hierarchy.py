@@ -64,7 +64,7 @@ class ModularHierarchy(nn.Module):
         self.join = nn.Linear(2 * hidden + 2, hidden)
         self.memory = nn.GRU(hidden, hidden, batch_first=True)
         self.dropout = nn.Dropout(config.dropout)
-        self.heads = AffectHeads(hidden, "linear")
+        self.heads = AffectHeads(hidden, "linear", sizes.num_emotions)
 
     def forward(self, steps: Steps) -> SystemOutput:
         """Return the answer of the upper module."""
@@ -108,7 +108,7 @@ class _Module(nn.Module):
         )
         self.integrate = nn.Linear(len(widths) * config.group_dim, config.hidden_dim)
         self.dropout = nn.Dropout(config.dropout)
-        self.heads = AffectHeads(config.hidden_dim, "linear")
+        self.heads = AffectHeads(config.hidden_dim, "linear", config.sizes.num_emotions)
 
     def forward(self, groups: Sequence[Tensor]) -> Tensor:
         heard = [part(group) for part, group in zip(self.parts, groups, strict=True)]

@@ -8,6 +8,7 @@ import os
 import threading
 import time
 import warnings
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,14 +19,16 @@ from emotrace.corpora.rated import Dimension
 from emotrace.errors import EmotraceError
 from emotrace.postprocessing import STEPS, Step
 from emotrace.training.arrays import read_arrays, write_arrays
+from emotrace.training.clip_training import train_clip_system
 from emotrace.training.commit import commit
 from emotrace.training.comparison_rows import Row, StageOneRow
-from emotrace.training.judging import judge
+from emotrace.training.judging import judge, judge_classes
 from emotrace.training.settings import SystemSettings
 from emotrace.training.stage_one import StageOneSettings, train_network
 from emotrace.training.study import Study, claim
 from emotrace.training.system_training import train_system
-from emotrace.training.systems import load_system, reading_of, save_system
+from emotrace.training.systems import AnySystem, is_clip_level, load_system, save_system, sizes_of
+from emotrace.training.tracks import Track
 from emotrace.types import FloatArray
 from emotrace.writing import json_text, write_text
 
@@ -45,6 +48,7 @@ class SystemCell:
         folder: checkpoints, weights, predictions and the result.
         stage_one: of the face networks, where the system takes its regions from one.
         post_processing: steps that may be used.
+        fold: of a cross-validation; None where there is none.
     """
 
     key: str
@@ -52,17 +56,26 @@ class SystemCell:
     folder: Path
     stage_one: StageOneSettings
     post_processing: tuple[Step, ...] = STEPS
+    fold: int | None = None
 
     @property
     def name(self) -> str:
         """For people."""
-        return f"{self.key}, seed {self.settings.seed}"
+        fold = "" if self.fold is None else f", fold {self.fold}"
+        return f"{self.key}{fold}, seed {self.settings.seed}"
 
     def told(self) -> str:
         """Return what the result depends on, beside the study."""
         faces = self.stage_one.model_dump_json() if self.settings.faces == "improved-alexnet" else ""
         steps = "" if self.post_processing == STEPS else ", ".join(self.post_processing)
-        return f"{self.settings.model_dump_json()} {faces}{steps}"
+        # What has its default is left out, so that a setting that is new some day spoils no finished cell.
+        chosen = self.settings.model_dump_json(exclude_defaults=True)
+        files = "".join(_digest_of(each.weights) for each in (self.settings.visual, self.settings.audio))
+        return f"{chosen} {faces}{steps}{files}"
+
+
+def _digest_of(weights: Path | None) -> str:
+    return "" if weights is None else f" {weights.stat().st_size} {weights.stat().st_mtime_ns}"
 
 
 @dataclass(frozen=True)
@@ -153,15 +166,17 @@ def _run_system(study: Study, cell: SystemCell) -> dict[str, Any]:
     front_end, faces = settings.front_end, settings.faces
     training, validation = (study.tracks(role, front_end, faces) for role in ("train", "validation"))
     started = time.monotonic()
-    system = train_system(training, validation, settings, cell.folder / "training", resume=True)
+    system = _trained(study, cell, training, validation)
     seconds = _in_all(cell.folder, time.monotonic() - started)
-    how = reading_of(settings, training[0].ticks_per_second)
     learnt = [item.name for role in ("train", "validation") for item in study.items[role]]
-    save_system(cell.folder, system, settings, how.sizes(training[0]), study.label_delay_ticks, learnt)
+    save_system(cell.folder, system, settings, sizes_of(settings, training[0]), study.label_delay_ticks, learnt)
     # What was saved is what is judged: a checkpoint that does not reload shows at once.
     held_out, test = (study.unmoved(study.items[role], front_end, faces) for role in ("validation", "test"))
     system = load_system(cell.folder).system
-    judgement = judge(system, settings, held_out, test, study.label_delay_ticks, cell.post_processing)
+    if study.tells_classes:
+        judgement = judge_classes(system, settings, test)
+    else:
+        judgement = judge(system, settings, held_out, test, study.label_delay_ticks, cell.post_processing)
     kept = {f"{name}.answer": each for name, each in judgement.predictions.items()}
     kept |= {f"{name}.truth": each for name, each in judgement.truths.items()}
     write_arrays(cell.folder / PREDICTIONS, kept, cell_origin(study, cell))
@@ -173,6 +188,13 @@ def _run_system(study: Study, cell: SystemCell) -> dict[str, Any]:
         "weight_points": judgement.weight_points,
         "confusion": judgement.confusion,
     }
+
+
+def _trained(study: Study, cell: SystemCell, training: Sequence[Track], validation: Sequence[Track]) -> AnySystem:
+    folder, whole = cell.folder / "training", study.tells_classes
+    if is_clip_level(cell.settings):
+        return train_clip_system(training, validation, cell.settings, folder, whole=whole)
+    return train_system(training, validation, cell.settings, folder, resume=True, whole=whole)
 
 
 def _in_all(folder: Path, seconds: float) -> float:
@@ -189,6 +211,7 @@ def system_row(cell: SystemCell) -> Row:
     return Row(
         system=cell.key,
         seed=cell.settings.seed,
+        fold=cell.fold,
         figures={name: float(value) for name, value in found["figures"].items()},
         intervals={name: (low, high) for name, (low, high) in found["intervals"].items()},
         curves={
@@ -196,6 +219,12 @@ def system_row(cell: SystemCell) -> Row:
             for name, curve in found["curves"].items()
         },
     )
+
+
+def confusion(cell: SystemCell) -> list[list[int]]:
+    """Return counts by true class (row) and told one of a finished cell; empty where the corpus has none."""
+    counts: list[list[int]] = _read(cell.folder / RESULT)["result"]["confusion"]
+    return counts
 
 
 def weight_points(cell: SystemCell) -> dict[str, list[tuple[float, float]]]:

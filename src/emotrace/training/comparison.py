@@ -31,7 +31,7 @@ from emotrace.training.presets import PRESETS
 from emotrace.training.settings import Settings, SystemSettings
 from emotrace.training.stage_one import StageOneSettings, regions_of_improved_alexnet
 from emotrace.training.study import Study, bundle_faces
-from emotrace.training.systems import reading_of
+from emotrace.training.systems import clip_reading_of, is_clip_level, reading_of
 
 _COMPARED_IN_FIGURE_6 = (
     "bimodal-attention",
@@ -45,6 +45,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "figure-6": _COMPARED_IN_FIGURE_6,
         "face-networks": tuple(FACE_NETWORKS),
+        "clip-level": tuple(name for name, preset in PRESETS.items() if is_clip_level(preset.settings)),
         "all": (*PRESETS, *FACE_NETWORKS),
     }
 )
@@ -111,11 +112,12 @@ class Plan:
     """What a comparison runs.
 
     Attributes:
-        study: the corpus.
+        study: the corpus; of a cross-validation its first fold.
         systems: cells of stage two.
         faces: cells of stage one.
         settings: shared by all.
         output: the folder.
+        folds: of a cross-validation; empty where there is none.
     """
 
     study: Study
@@ -123,6 +125,17 @@ class Plan:
     faces: tuple[FaceCell, ...]
     settings: ComparisonSettings
     output: Path
+    folds: tuple[Study, ...] = ()
+
+    def study_of(self, cell: Cell) -> Study:
+        """Return the study that a cell is trained and judged on."""
+        if isinstance(cell, FaceCell) or cell.fold is None:
+            return self.study
+        return next(study for study in self.folds if study.fold == cell.fold)
+
+    def is_done(self, cell: Cell) -> bool:
+        """Tell whether the result of a cell is there; see `cells.is_done`."""
+        return is_done(self.study_of(cell), cell)
 
 
 def check(keys: Sequence[str], seeds: int) -> list[str]:
@@ -132,23 +145,27 @@ def check(keys: Sequence[str], seeds: int) -> list[str]:
     return resolve(keys)
 
 
-def plan(keys: Sequence[str], study: Study, seeds: int, output: Path, settings: ComparisonSettings) -> Plan:
-    """Return the cells of a comparison: every key with the seeds 0 .. seeds - 1.
+def plan(
+    keys: Sequence[str],
+    study: Study,
+    seeds: int,
+    output: Path,
+    settings: ComparisonSettings,
+    folds: Sequence[Study] = (),
+) -> Plan:
+    """Return the cells of a comparison: every key with every fold and the seeds 0 .. seeds - 1.
 
     Raises:
-        SettingsError: a name is unknown, or there is no seed.
+        SettingsError: a name is unknown, a system cannot learn what the corpus tells, or there is no seed.
     """
     chosen = check(keys, seeds)
+    if study.tells_classes:
+        _refuse_traces(chosen, study)
     systems = [
-        SystemCell(
-            key,
-            _seeded(PRESETS[key].settings, seed, settings),
-            output / "cells" / key / f"seed-{seed}",
-            settings.stage_one,
-            settings.post_processing,
-        )
+        _system_cell(key, fold, seed, output, settings)
         for key in chosen
         if key in PRESETS
+        for fold in ([study.fold for study in folds] or [None])
         for seed in range(seeds)
     ]
     faces = [
@@ -158,7 +175,27 @@ def plan(keys: Sequence[str], study: Study, seeds: int, output: Path, settings: 
         for seed in range(seeds)
         for place in range(len(DIMENSIONS))
     ]
-    return Plan(study, tuple(systems), tuple(faces), settings, output)
+    return Plan(study, tuple(systems), tuple(faces), settings, output, tuple(folds))
+
+
+def _refuse_traces(keys: Sequence[str], study: Study) -> None:
+    """Refuse what has no classes to tell.
+
+    Raises:
+        SettingsError: a key is a face network of one dimension.
+    """
+    faces = [key for key in keys if key in FACE_NETWORKS or PRESETS[key].settings.faces != "bundle"]
+    if faces:
+        raise SettingsError(
+            f"{', '.join(faces)}: face networks of stage one learn arousal or valence over time, and {study.corpus} "
+            "has classes of clips: name the systems to compare."
+        )
+
+
+def _system_cell(key: str, fold: int | None, seed: int, output: Path, settings: ComparisonSettings) -> SystemCell:
+    part = f"seed-{seed}" if fold is None else f"fold-{fold}-seed-{seed}"
+    chosen = _seeded(PRESETS[key].settings, seed, settings)
+    return SystemCell(key, chosen, output / "cells" / key / part, settings.stage_one, settings.post_processing, fold)
 
 
 def _seeded(settings: SystemSettings, seed: int, shared: ComparisonSettings) -> SystemSettings:
@@ -168,13 +205,20 @@ def _seeded(settings: SystemSettings, seed: int, shared: ComparisonSettings) -> 
 
 def small_preset(settings: SystemSettings) -> SystemSettings:
     """Return the same for a try in minutes: few and bold steps, fewer where each costs much."""
-    costs_much = settings.front_end == "spectrum" or "crops" in reading_of(settings, RECIPE.label_rate_hz).needs
+    costs_much = settings.front_end == "spectrum" or _reads_pictures(settings)
     few = {
         "epochs": 3 if costs_much else 6,
         "stretches_per_epoch": min(160, settings.stretches_per_epoch),
         "learning_rate": 3 * settings.learning_rate,
     }
     return settings.model_copy(update=few)
+
+
+def _reads_pictures(settings: SystemSettings) -> bool:
+    rate_hz = RECIPE.label_rate_hz
+    if is_clip_level(settings):
+        return clip_reading_of(settings, rate_hz).backbone == "own"
+    return "crops" in reading_of(settings, rate_hz).needs
 
 
 def _face_cell(key: str, place: int, seed: int, output: Path, settings: ComparisonSettings) -> FaceCell:
@@ -190,7 +234,8 @@ def settle_delay(chosen: Plan) -> Plan:
         prepare_study(chosen.study, ["descriptors"])
         delay = search_delay_seconds(chosen.study)
         _tell(f"delay of annotation: {delay:.1f} s")
-    return replace(chosen, study=chosen.study.delayed(delay))
+    folds = tuple(study.delayed(delay) for study in chosen.folds)
+    return replace(chosen, study=chosen.study.delayed(delay), folds=folds)
 
 
 def run(chosen: Plan, *, workers: int | None = None) -> dict[str, str]:
@@ -204,11 +249,11 @@ def run(chosen: Plan, *, workers: int | None = None) -> dict[str, str]:
         EmotraceError: the corpus cannot be read, or the folder holds results of other settings.
     """
     cells: list[Cell] = [*chosen.faces, *chosen.systems]
-    todo = [cell for cell in cells if not is_done(chosen.study, cell)]
+    todo = [cell for cell in cells if not chosen.is_done(cell)]
     if not todo:
         return {}
     _prepare(chosen, workers)
-    return _run_all([cell for cell in todo if not is_done(chosen.study, cell)], chosen.study, workers)
+    return _run_all([cell for cell in todo if not chosen.is_done(cell)], chosen, workers)
 
 
 def prepare_study(study: Study, front_ends: Sequence[FrontEnd]) -> None:
@@ -222,6 +267,8 @@ def _prepare(chosen: Plan, workers: int | None) -> None:
     front_ends: dict[FrontEnd, None] = {"descriptors": None}
     front_ends |= dict.fromkeys(cell.settings.front_end for cell in chosen.systems)
     prepare_study(chosen.study, list(front_ends))
+    for study in chosen.folds[1:]:  # most folds hold the same clips: nothing is made twice
+        prepare_study(study, list(front_ends))
     if any(cell.settings.faces == "improved-alexnet" for cell in chosen.systems):
         _encode_improved_alexnet(chosen, workers)
 
@@ -229,35 +276,35 @@ def _prepare(chosen: Plan, workers: int | None) -> None:
 def _encode_improved_alexnet(chosen: Plan, workers: int | None) -> None:
     """Train stage one where stage two needs it, with seed 0, and run it over all faces."""
     cells = [_face_cell("improved-alexnet", place, 0, chosen.output, chosen.settings) for place in range(2)]
-    todo: list[Cell] = [cell for cell in cells if not is_done(chosen.study, cell)]
-    failed = _run_all(todo, chosen.study, workers)
+    todo: list[Cell] = [cell for cell in cells if not chosen.is_done(cell)]
+    failed = _run_all(todo, chosen, workers)
     if failed:
         raise EmotraceError(f"Stage one failed, which stage two needs: {next(iter(failed.values()))}")
     digest, encode = regions_of_improved_alexnet(chosen.settings.stage_one, [cell.folder for cell in cells])
     chosen.study.encode("improved-alexnet", digest, encode)
 
 
-def _run_all(cells: Sequence[Cell], study: Study, workers: int | None) -> dict[str, str]:
+def _run_all(cells: Sequence[Cell], chosen: Plan, workers: int | None) -> dict[str, str]:
     """Run cells side by side; where a worker was killed, which ends all of them, the rest one by one."""
     number = workers or os.cpu_count() or 1
-    failed = _run_in_pool(cells, study, number)
+    failed = _run_in_pool(cells, chosen, number)
     rest = [cell for cell in cells if failed.get(cell.name, "").startswith(BrokenProcessPool.__name__)]
     if number > 1 and rest:
         _tell(f"A worker was killed, perhaps for want of memory; {len(rest)} cells are run again one by one.")
         for cell in rest:
             del failed[cell.name]
-            failed |= _run_in_pool([cell], study, 1)
+            failed |= _run_in_pool([cell], chosen, 1)
     return failed
 
 
-def _run_in_pool(cells: Sequence[Cell], study: Study, workers: int) -> dict[str, str]:
+def _run_in_pool(cells: Sequence[Cell], chosen: Plan, workers: int) -> dict[str, str]:
     failed: dict[str, str] = {}
     number = max(1, min(workers, len(cells)))
     started = time.monotonic()
     # Spawned, not forked: a forked worker could wait for ever for a lock that a thread of the parent holds.
     pool = ProcessPoolExecutor(number, mp_context=get_context("spawn"), initializer=start_worker)
     try:
-        futures = {pool.submit(run_cell, study, cell): cell for cell in cells}
+        futures = {pool.submit(run_cell, chosen.study_of(cell), cell): cell for cell in cells}
         for done, future in enumerate(_as_they_end(futures), start=1):
             error = future.exception()
             if error is not None:

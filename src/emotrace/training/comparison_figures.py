@@ -185,6 +185,71 @@ def weights_figure(points: Mapping[str, Sequence[tuple[float, float]]], kind: st
     return _save(figure, folder, f"weights_{kind}")
 
 
+@_style()
+def recalls_figure(rows: Sequence[Row], folder: Path, num_classes: int) -> tuple[Path, Path]:
+    """Draw the unweighted average recall of every system on a discrete task; a dot per seed and fold, a bar the mean.
+
+    Args:
+        rows: of all systems, seeds and folds.
+        folder: gets `recalls.svg` and `recalls.png`.
+        num_classes: for the line at chance.
+
+    Returns:
+        The SVG and the PNG.
+
+    Raises:
+        TimelineError: a file cannot be written.
+    """
+    groups = by_system(rows)
+    figure = Figure(figsize=(_WIDTH_INCHES, 1.2 + 0.3 * len(groups)), layout="constrained")
+    axes = figure.subplots()
+    for height, group in enumerate(groups.values()):
+        values = defined(row.figure("unweighted_average_recall") for row in group)
+        if values:
+            axes.barh(height, fmean(values), height=0.55, color=_COLOURS[5], alpha=0.6)
+            axes.plot(values, [height] * len(values), "o", color=_COLOURS[0], markersize=3.5)
+    axes.axvline(1 / num_classes, color=_GREY, linestyle=_DASHES[1])
+    axes.set_yticks(range(len(groups)), list(groups))
+    axes.invert_yaxis()
+    axes.set_xlim(0, 1)
+    _name(axes, "clips of one class each, test", "unweighted average recall (dashed: chance)", "")
+    return _save(figure, folder, "recalls")
+
+
+@_style()
+def confusion_figure(
+    counts: Sequence[Sequence[int]], classes: Sequence[str], system: str, folder: Path
+) -> tuple[Path, Path]:
+    """Draw a confusion matrix, each row in percent of its true class.
+
+    Args:
+        counts: true class (row) by told class.
+        classes: their names.
+        system: whose.
+        folder: gets `confusion_{system}.svg` and `.png`.
+
+    Returns:
+        The SVG and the PNG.
+
+    Raises:
+        TimelineError: a file cannot be written.
+    """
+    side = 1.8 + 0.45 * len(classes)
+    figure = Figure(figsize=(side + 0.8, side), layout="constrained")
+    axes = figure.subplots()
+    shares = [[each / max(1, sum(row)) for each in row] for row in counts]
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    axes.grid(visible=False)
+    for row, line in enumerate(shares):
+        for column, share in enumerate(line):
+            colour = "white" if share > 0.55 else "black"
+            axes.text(column, row, f"{100 * share:.0f}", ha="center", va="center", color=colour, fontsize=7.5)
+    axes.set_xticks(range(len(classes)), classes, rotation=40, ha="right")
+    axes.set_yticks(range(len(classes)), classes)
+    _name(axes, f"{system}: percent of each true class", "told", "true")
+    return _save(figure, folder, f"confusion_{system}")
+
+
 def _over_epochs(curves: Iterator[tuple[float, ...]]) -> dict[float, list[float]]:
     points: dict[float, list[float]] = {}
     for curve in curves:

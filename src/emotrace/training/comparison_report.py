@@ -28,7 +28,6 @@ from emotrace.training.cells import (
     SystemCell,
     commit_of,
     face_row,
-    is_done,
     predictions,
     system_row,
     weight_points,
@@ -71,14 +70,14 @@ def write_report(chosen: Plan, failed: Mapping[str, str]) -> Report:
         chosen: the comparison.
         failed: cells that failed, with the reason; they are named in the report.
     """
-    study, output = chosen.study, chosen.output
-    done = [cell for cell in chosen.systems if is_done(study, cell)]
+    output = chosen.output
+    done = [cell for cell in chosen.systems if chosen.is_done(cell)]
     rows = [system_row(cell) for cell in done]
-    faces_done = [cell for cell in chosen.faces if is_done(study, cell)]
+    faces_done = [cell for cell in chosen.faces if chosen.is_done(cell)]
     stage_one = [face_row(cell) for cell in faces_done]
     tested = _tests(done)
     files = [
-        _written(output / "settings.yaml", _settings(chosen)),
+        _written(output / "settings.yaml", settings_text(chosen)),
         _written(output / "environment.json", environment([*done, *faces_done])),
     ]
     drawn = output / "figures"
@@ -113,7 +112,8 @@ def environment(done: Sequence[Cell]) -> str:
     return json.dumps(told, indent=2) + "\n"
 
 
-def _settings(chosen: Plan) -> str:
+def settings_text(chosen: Plan) -> str:
+    """Return as YAML what was compared, on which recordings."""
     systems = {cell.key: cell.settings.model_dump(mode="json", exclude={"seed"}) for cell in chosen.systems}
     told = {
         "corpus": chosen.study.corpus,

@@ -27,6 +27,7 @@ _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _CURVE = re.compile(r"(missing|contradicting)_(face|voice)_([0-9]+)_ccc_(?:arousal|valence)")
 _INTERVAL = re.compile(r"(.+)_(?:low|high)")
 _FIRST = ("system", "seed")
+_FOLD = "fold"
 _ENDS = ("low", "high")
 
 
@@ -40,6 +41,7 @@ class Row:
         figures: name -> value, `ccc_arousal`, `rmse_valence`, `seconds_training` and the like; names are lower case
             with underscores and do not end in `_low` or `_high`.
         intervals: name of a figure -> lower and upper end of its 95 % bootstrap interval over recordings.
+        fold: of a cross-validation; None where there is none.
         curves: one of `CURVES` -> share of what is missing or contradicts, in percent -> CCC of arousal, of valence.
     """
 
@@ -48,6 +50,7 @@ class Row:
     figures: Mapping[str, float]
     intervals: Mapping[str, tuple[float, float]]
     curves: Mapping[str, Mapping[int, tuple[float, float]]]
+    fold: int | None = None
 
     def figure(self, name: str) -> float:
         """Return a figure, NaN where it is not defined."""
@@ -109,7 +112,7 @@ def defined(values: Iterable[float]) -> list[float]:
 
 
 def write_csv(rows: Sequence[Row], path: Path) -> None:
-    """Write one line per row: system, seed, then all figures, ends of intervals and points of curves by name.
+    """Write one line per row: system, seed, fold if there are any, then figures, ends of intervals, points of curves.
 
     An empty cell is not defined for that row. `read_csv` is the inverse but for what is NaN, which it leaves out.
 
@@ -124,11 +127,17 @@ def write_csv(rows: Sequence[Row], path: Path) -> None:
         *(f"{name}_{end}" for name in sorted({name for row in rows for name in row.intervals}) for end in _ENDS),
         *(column for point in sorted({point for row in rows for point in _points(row)}) for column in _pair(*point)),
     ]
+    has_folds = any(row.fold is not None for row in rows)
     lines = [
-        [row.system, str(row.seed), *(_text(flat.get(column, math.nan)) for column in columns)]
+        [
+            row.system,
+            str(row.seed),
+            *([str(row.fold)] if has_folds else []),
+            *(_text(flat.get(column, math.nan)) for column in columns),
+        ]
         for row, flat in zip(rows, cells, strict=True)
     ]
-    _write(path, [*_FIRST, *columns], lines)
+    _write(path, [*_FIRST, *([_FOLD] if has_folds else []), *columns], lines)
 
 
 def read_csv(path: Path) -> list[Row]:
@@ -185,7 +194,7 @@ def _flat(row: Row) -> dict[str, float]:
         if not _NAME.fullmatch(name):
             raise ValueError(f"{name!r} found, a name of lower case letters, digits and underscores expected")
     for name in row.figures:
-        if name in _FIRST or _CURVE.fullmatch(name) or _INTERVAL.fullmatch(name):
+        if name in (*_FIRST, _FOLD) or _CURVE.fullmatch(name) or _INTERVAL.fullmatch(name):
             raise ValueError(f"the figure {name!r} has the name of another column: rename it")
     for name, share in _points(row):
         if name not in CURVES or share < 0:
@@ -199,7 +208,7 @@ def _flat(row: Row) -> dict[str, float]:
 
 
 def _row(cells: Mapping[str, str]) -> Row:
-    values = {column: _number(text) for column, text in cells.items() if column not in _FIRST}
+    values = {column: _number(text) for column, text in cells.items() if column not in (*_FIRST, _FOLD)}
     figures: dict[str, float] = {}
     intervals: dict[str, tuple[float, float]] = {}
     curves: dict[str, dict[int, tuple[float, float]]] = {}
@@ -215,7 +224,8 @@ def _row(cells: Mapping[str, str]) -> Row:
                 intervals[found[1]] = (values[low], values[high])
         elif not math.isnan(value):
             figures[column] = value
-    return Row(cells["system"], int(cells["seed"]), figures, intervals, curves)
+    fold = int(cells[_FOLD]) if _FOLD in cells else None
+    return Row(cells["system"], int(cells["seed"]), figures, intervals, curves, fold)
 
 
 def _stage_one_text(value: str | float | tuple[float, ...]) -> str:

@@ -47,6 +47,44 @@ def markdown(
     return _table(["system", *columns], [[key, *(each.get(key, "") for each in columns.values())] for key in groups])
 
 
+CLASS_FIGURES = {"unweighted_average_recall": "UAR", "accuracy": "accuracy (WA)", "macro_f1": "macro F1"}
+"""What a discrete task is judged by; the first is what a difference is tested on."""
+
+
+def classes_markdown(
+    rows: Sequence[Row],
+    *,
+    published: Mapping[str, str],
+    baseline: str,
+    comparisons: Mapping[str, tuple[float, float]],
+) -> str:
+    """Return one line per system: mean and standard deviation (n - 1) over seeds and folds, the best mean bold.
+
+    Args:
+        rows: of all systems, seeds and folds.
+        published: system -> the figures that its paper gives, as text.
+        baseline: the system that `comparisons` compares with.
+        comparisons: system -> paired difference to the baseline, and its p-value.
+    """
+    groups = by_system(rows)
+    columns: dict[str, Mapping[str, str]] = {"runs": {key: str(len(group)) for key, group in groups.items()}}
+    for name, title in CLASS_FIGURES.items():
+        columns[title] = _best({key: [row.figure(name) for row in group] for key, group in groups.items()}, True)
+    tested = {key: _tested(*pair) for key, pair in comparisons.items()}
+    columns[f"difference to {baseline}"] = {**tested, baseline: "baseline"}
+    columns["published (their data)"] = published
+    return _table(["system", *columns], [[key, *(each.get(key, "") for each in columns.values())] for key in groups])
+
+
+def confusion_markdown(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> str:
+    """Return a confusion matrix in percent of the true class; one line per true class."""
+    lines = []
+    for name, row in zip(classes, counts, strict=True):
+        total = max(1, sum(row))
+        lines.append([name, *(f"{100 * each / total:.0f}" for each in row), str(sum(row))])
+    return _table(["true class", *classes, "clips"], lines)
+
+
 def curves_markdown(rows: Sequence[Row]) -> str:
     """Return one line per kind of curve and system: CCC of arousal / of valence, means over seeds, at `SHARES`."""
     lines = []

@@ -18,22 +18,26 @@ import numpy as np
 
 from emotrace.clock import tick_times
 from emotrace.corpora.composed import Conditions, KnownFace, Material, compose
+from emotrace.corpora.labelled import LabelledClip
 from emotrace.corpora.rated import RatedRecording
 from emotrace.errors import CorpusError
 from emotrace.features.extract import Source, extract
 from emotrace.features.faces import Detector, make_detector
 from emotrace.features.voice_input import input_shape
 from emotrace.media import ClipInfo, VideoFrame
-from emotrace.recipe import SAMPLE_RATE, AudioRecipe, Recipe
+from emotrace.recipe import SAMPLE_RATE, SLICE_FRONT_ENDS, AudioRecipe, Recipe
 from emotrace.training.arrays import Arrays, origin_of, read_arrays, write_arrays
 from emotrace.types import AudioChunk, BoolArray, FloatArray, IntArray
 
-FrontEnd = Literal["descriptors", "descriptors-cut", "spectrum", "egemaps"]
-"""H, H with the silence cut out (the literal reading of P-15), S and O of the paper's section 4.1 and 6.2."""
+FrontEnd = Literal["descriptors", "descriptors-cut", "spectrum", "egemaps", "log-mel", "log-spectrogram"]
+"""H, H with the silence cut out (the literal reading of P-15), S and O of the paper's section 4.1 and 6.2; and the
+slices of a spectrogram that the clip-level systems hear."""
 FRONT_ENDS: tuple[FrontEnd, ...] = get_args(FrontEnd)
 
 SPECTRUM_HOP_SECONDS = 1.0
 """The paper's shift of segments (P-14): a spectrum costs its network a hundred times what descriptors cost theirs."""
+SLICE_SECONDS = 0.04
+"""A tick of the label clock: the inputs of consecutive ticks, joined, are the spectrogram of the recording."""
 _VERSION = 1
 """Raised whenever the files below change their meaning."""
 
@@ -62,7 +66,7 @@ class ComposedRecording:
         return self.name
 
 
-Item = RatedRecording | ComposedRecording
+Item = RatedRecording | ComposedRecording | LabelledClip
 
 
 def origin(item: Item, recipe: Recipe) -> str:
@@ -74,6 +78,10 @@ def origin(item: Item, recipe: Recipe) -> str:
         for path in (item.video, item.audio):
             told += [(path.stat().st_size, path.stat().st_mtime_ns) if path else None]
         told += [_detector_name(recipe.video.detector)]
+    if isinstance(item, LabelledClip):
+        told += [item.start_seconds, item.end_seconds, item.half]
+    if isinstance(item, RatedRecording):
+        told += [item.half] if item.half else []
         told += [item.label_rate_hz, None if item.labels is None else hashlib.sha256(item.labels.tobytes()).hexdigest()]
     return hashlib.sha256(repr(told).encode()).hexdigest()[:32]
 
@@ -98,6 +106,8 @@ def audio_recipe(recipe: Recipe, front_end: FrontEnd) -> AudioRecipe:
     changes: dict[str, object] = {"front_end": front_end.removesuffix("-cut")}
     if front_end == "spectrum":
         changes["hop_seconds"] = SPECTRUM_HOP_SECONDS
+    if front_end in SLICE_FRONT_ENDS:
+        changes |= {"window_seconds": SLICE_SECONDS, "hop_seconds": SLICE_SECONDS, "pre_emphasis": 0.0}
     return recipe.audio.model_copy(update=changes)
 
 
@@ -181,6 +191,9 @@ def _features(item: Item, work: _Work) -> Arrays:
     if isinstance(item, RatedRecording):
         arrays = _read(item.open(), work.recipe, make_detector(work.recipe.video.detector))
         return arrays | _rated_labels(item, len(arrays["speech"]), work.recipe.label_rate_hz)
+    if isinstance(item, LabelledClip):
+        # Its class is known without a file, and which classes there are is the study's choice.
+        return _read(item.open(), work.recipe, make_detector(work.recipe.video.detector))
     rng = np.random.default_rng((item.seed, item.number))
     composition = compose(work.materials[item.split], work.recipe, rng, item.conditions)
     arrays = _read(nullcontext(composition), work.recipe, KnownFace(work.recipe))

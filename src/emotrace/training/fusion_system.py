@@ -53,6 +53,7 @@ class FusionSystem(nn.Module):
                     region_dim=config.sizes.region_dim,
                     hidden_dim=config.hidden_dim,
                     missing=config.missing,
+                    num_emotions=config.sizes.num_emotions,
                 )
             )
         else:
@@ -65,6 +66,7 @@ class FusionSystem(nn.Module):
                     missing=config.missing,
                     beta_form=config.beta_form,
                     residual=config.residual,
+                    num_emotions=config.sizes.num_emotions,
                 )
             )
 

@@ -5,16 +5,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from emotrace import metrics, postprocessing
 from emotrace.corpora.rated import DIMENSIONS
-from emotrace.labels import EMOTIONS
 from emotrace.significance import bootstrap_interval
 from emotrace.training.comparison_rows import SHARES
 from emotrace.training.hardship import KINDS, MODALITIES, Hardship, Kind, Modality, endure, mixed
+from emotrace.training.prediction import predict, predict_class
 from emotrace.training.settings import SystemSettings
-from emotrace.training.system_training import predict
-from emotrace.training.systems import StandardisedSystem
+from emotrace.training.systems import AnySystem
 from emotrace.training.tracks import Track
 from emotrace.types import FloatArray
 
@@ -30,7 +30,7 @@ class Judgement:
         weight_points: (what the voice should weigh, what it weighed on average), where voices or faces are missing
             or contradict; empty without an audio weight.
         confusion: counts by true emotion (row) and told one; empty where the corpus has no emotions.
-        predictions: per recording [T, 2], at the ticks that have a label.
+        predictions: per recording [T, 2], at the ticks that have a label; of a discrete task [1, C] probabilities.
         truths: likewise.
     """
 
@@ -59,7 +59,7 @@ class _Said:
 class _Judged:
     """What is judged, and how its answers are moved in time."""
 
-    system: StandardisedSystem
+    system: AnySystem
     settings: SystemSettings
     delay_ticks: int
 
@@ -82,8 +82,48 @@ class _Judged:
         return said
 
 
+def judge_classes(system: AnySystem, settings: SystemSettings, test: Sequence[Track]) -> Judgement:
+    """Return the figures of a system on clips of one class each.
+
+    Args:
+        system: trained.
+        settings: of the system.
+        test: the clips; two at least.
+    """
+    classes = test[0].classes
+    shares = torch.stack([predict_class(system, settings, track) for track in test])
+    truth = np.array([int(track.emotion[0]) for track in test])
+    told = shares.argmax(dim=1).numpy()
+    figures = {
+        "unweighted_average_recall": metrics.unweighted_average_recall(truth, told),
+        "accuracy": metrics.accuracy(truth, told),
+        "macro_f1": metrics.macro_f1(truth, told),
+        "clips": float(len(test)),
+    }
+    # Clips of one speaker are alike: speakers are drawn, not clips.
+    speakers = sorted({track.subject for track in test})
+    places = [np.array([k for k, track in enumerate(test) if track.subject == speaker]) for speaker in speakers]
+    intervals = {}
+    if len(places) > 1:
+        drawn = bootstrap_interval([truth[each] for each in places], [told[each] for each in places], _recall)
+        intervals = {"unweighted_average_recall": (drawn.low, drawn.high)}
+    return Judgement(
+        figures,
+        intervals,
+        {},
+        {},
+        metrics.confusion_matrix(truth, told, len(classes)).tolist(),
+        {track.name: share[None].numpy() for track, share in zip(test, shares, strict=True)},
+        {track.name: np.eye(len(classes), dtype=np.float32)[[int(track.emotion[0])]] for track in test},
+    )
+
+
+def _recall(truth: NDArray[np.float64], told: NDArray[np.float64]) -> float:
+    return metrics.unweighted_average_recall(truth.astype(np.int64), told.astype(np.int64))
+
+
 def judge(
-    system: StandardisedSystem,
+    system: AnySystem,
     settings: SystemSettings,
     validation: Sequence[Track],
     test: Sequence[Track],
@@ -109,7 +149,7 @@ def judge(
         figures |= {f"{name}_{dimension}": value for name, value in trace_figures(truth, answer).items()}
         interval = bootstrap_interval(truth, answer, metrics.ccc)
         intervals[f"ccc_{dimension}"] = (interval.low, interval.high)
-    emotion_figures, confusion = _emotion_figures(said)
+    emotion_figures, confusion = _emotion_figures(said, len(test[0].classes))
     figures |= emotion_figures
     if validation:
         figures |= _post_processed(judged.answers(validation), said, test[0].ticks_per_second, steps)
@@ -146,7 +186,7 @@ def trace_figures(truth: Sequence[FloatArray], answer: Sequence[FloatArray]) -> 
     }
 
 
-def _emotion_figures(said: _Said) -> tuple[dict[str, float], list[list[int]]]:
+def _emotion_figures(said: _Said, num_classes: int) -> tuple[dict[str, float], list[list[int]]]:
     """Return figures and confusion matrix; both empty where the corpus has no emotions."""
     truth, told = np.concatenate(said.emotion), np.concatenate(said.told_emotion)
     known = truth >= 0
@@ -157,7 +197,7 @@ def _emotion_figures(said: _Said) -> tuple[dict[str, float], list[list[int]]]:
         "accuracy": metrics.accuracy(truth, told, known),
         "macro_f1": metrics.macro_f1(truth, told, known),
     }
-    return figures, metrics.confusion_matrix(truth, told, len(EMOTIONS), known).tolist()
+    return figures, metrics.confusion_matrix(truth, told, num_classes, known).tolist()
 
 
 def _post_processed(

@@ -6,13 +6,17 @@ from emotrace.errors import EmotraceError, SettingsError
 from emotrace.training.cells import SystemCell, system_row
 from emotrace.training.comparison import ComparisonSettings, Plan, prepare_study, run
 from emotrace.training.comparison_rows import Row
-from emotrace.training.judging import judge
+from emotrace.training.judging import judge, judge_classes
 from emotrace.training.settings import SystemSettings
 from emotrace.training.study import Study
 from emotrace.training.system_bundle import fits_a_bundle, save_as_bundle
 from emotrace.training.systems import load_system
 
 Figures = dict[str, object]
+_ON_THE_CARD = (
+    *("ccc_arousal", "ccc_valence", "rmse_arousal", "rmse_valence"),
+    *("unweighted_average_recall", "accuracy", "macro_f1"),
+)
 
 
 def train_preset(
@@ -44,7 +48,7 @@ def train_preset(
 def _bundle(cell: SystemCell, study: Study, row: Row) -> None:
     """Write `bundle`, with which `emotrace analyze` can use the system."""
     saved = load_system(cell.folder)
-    judged = {name: row.figure(name) for name in ("ccc_arousal", "ccc_valence", "rmse_arousal", "rmse_valence")}
+    judged = {name: row.figure(name) for name in _ON_THE_CARD if name in row.figures}
     tells_emotions = "unweighted_average_recall" in row.figures
     save_as_bundle(cell.folder / "bundle", saved, judged, study.note, tells_emotions=tells_emotions)
 
@@ -54,7 +58,7 @@ def evaluate_system(folder: Path, study: Study) -> Figures:
 
     Args:
         folder: that `emotrace train` or `emotrace compare` wrote.
-        study: see `study.open_split`.
+        study: see `opening.open_split`.
 
     Raises:
         SettingsError: the system sees through a face network that only its comparison has.
@@ -66,9 +70,17 @@ def evaluate_system(folder: Path, study: Study) -> Figures:
         raise SettingsError(
             f"{folder} sees through the {settings.faces} of its own comparison, which judges it: see its result.json."
         )
+    if study.tells_classes and study.classes != saved.system.sizes.classes:
+        raise SettingsError(
+            f"{folder} tells {', '.join(saved.system.sizes.classes)}, but {study.corpus} has "
+            f"{', '.join(study.classes)}: choose the corpus that it was trained on, or one with the same classes."
+        )
     prepare_study(study, [settings.front_end])
     judged = study.unmoved(study.items["test"], settings.front_end, settings.faces)
-    judgement = judge(saved.system, settings, [], judged, saved.label_delay_ticks)
+    if study.tells_classes:
+        judgement = judge_classes(saved.system, settings, judged)
+    else:
+        judgement = judge(saved.system, settings, [], judged, saved.label_delay_ticks)
     return {
         "system": settings.system,
         "corpus": study.corpus,

@@ -57,6 +57,7 @@ def fit(
     monitor: str,
     resume: bool,
     show_progress: bool = True,
+    schedule: lightning.Callback | None = None,
 ) -> None:
     """Train and leave the learner with the weights of its best validation epoch.
 
@@ -69,9 +70,11 @@ def fit(
         monitor: name of a logged figure; a loss is better when smaller, all others when larger.
         resume: go on from the folder's last checkpoint when there is one, with the same result as without a stop.
         show_progress: draw bars on stderr; not where several runs would draw over each other.
+        schedule: changes rates or weights between epochs, see `gradual_release.py`; it forbids averaging.
     """
     mode: Literal["min", "max"] = "min" if monitor.endswith("loss") else "max"
     callbacks: list[lightning.Callback] = [
+        *([] if schedule is None else [schedule]),
         ModelCheckpoint(dirpath=folder, filename="best", monitor=monitor, mode=mode, enable_version_counter=False),
         # Without a monitor the newest epoch replaces the one before: what a stopped run goes on from.
         ModelCheckpoint(dirpath=folder, filename="last", enable_version_counter=False),
@@ -79,7 +82,7 @@ def fit(
     ]
     if show_progress:
         callbacks.append(TQDMProgressBar(refresh_rate=20))
-    if settings.average_decay > 0:
+    if settings.average_decay > 0 and schedule is None:
         callbacks.append(EMAWeightAveraging(decay=settings.average_decay))
     trainer = lightning.Trainer(
         max_epochs=settings.epochs,

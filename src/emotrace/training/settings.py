@@ -71,17 +71,36 @@ SystemName = Literal[
     "deep-belief",
     "modular-hierarchy",
     "decision-fusion",
+    "leader-follower",
+    "fcn-attention",
+    "g-fbp",
+    "ag-fbp",
+    "am-fbp",
+    "vaanet",
+    "cross-modal-metric",
 ]
+
+
+class EncoderSettings(Settings):
+    """One encoder of a system that brings its own."""
+
+    backbone: Literal["frozen", "own"] = Field(
+        "frozen", description="of pictures: the default bundle's frozen face encoder, or the paper's own network"
+    )
+    weights: Path | None = Field(None, description="a file with weights that were trained before, to start from")
 
 
 class SystemSettings(RunSettings):
     """How a system is trained on recordings with labels over time, its face encoder frozen; see `presets.PRESETS`.
 
-    The fields from `missing` to `residual` are readings of Liu & Tang 2021 and of use to its network alone.
+    The fields from `missing` to `residual` are readings of Liu & Tang 2021 and of use to its network alone; those from
+    `scale` to `window_seconds` are of use to the systems with encoders of their own.
     """
 
     system: SystemName
-    front_end: Literal["descriptors", "descriptors-cut", "spectrum", "egemaps"] = "descriptors"
+    front_end: Literal["descriptors", "descriptors-cut", "spectrum", "egemaps", "log-mel", "log-spectrogram"] = (
+        "descriptors"
+    )
     faces: Literal["bundle", "improved-alexnet"] = Field(
         "bundle", description="frozen encoder of face regions: the default bundle's, or one that stage 1 trains"
     )
@@ -92,7 +111,17 @@ class SystemSettings(RunSettings):
     modal_scaling: Literal["literal", "gated", "none"] = "none"
     modal_scaling_weight: float = Field(0.1, ge=0)
     decision_rule: Literal["product", "weights", "rules"] = Field("weights", description="of decision-fusion alone")
-    main_loss: Literal["rmse", "ccc"] = "ccc"
+    scale: Literal["small", "published"] = Field(
+        "small", description="sizes for a machine without a GPU, or the paper's"
+    )
+    visual: EncoderSettings = EncoderSettings()
+    audio: EncoderSettings = EncoderSettings(backbone="own")
+    form: Literal["abaw2", "abaw3"] = Field("abaw2", description="of leader-follower alone: the paper's, or the later")
+    schedule: Literal["cosine", "gradual-release"] = Field(
+        "cosine", description="gradual-release: lower the rate on plateaus, then release more of the encoder (ABAW2)"
+    )
+    window_seconds: float = Field(3.0, gt=0.2, le=60, description="what a clip-level system sees of a longer recording")
+    main_loss: Literal["rmse", "ccc", "windowed-ccc"] = "ccc"
     emotion_weight: float = Field(0.3, ge=0, description="of the cross-entropy, where the corpus has emotions")
     step_seconds: float = Field(0.2, ge=0.04, le=2)
     stretch_seconds: float = Field(

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from emotrace.errors import SettingsError
 from emotrace.training import comparison, preset_run, settings
+from emotrace.training.class_report import write_class_report
 from emotrace.training.comparison_report import Report, write_report
+from emotrace.training.opening import challenge_settings, open_folds, open_split, open_study
 from emotrace.training.presets import PRESETS
 from emotrace.training.settings import SystemSettings
-from emotrace.training.study import challenge_settings, open_split, open_study
 
 Figures = dict[str, object]
 
@@ -34,7 +35,10 @@ class Compared:
     def document(self) -> Figures:
         """Return the same as plain data."""
         return {
-            "systems": [{"system": row.system, "seed": row.seed} | dict(row.figures) for row in self.report.rows],
+            "systems": [
+                {"system": row.system, "seed": row.seed, "fold": row.fold} | dict(row.figures)
+                for row in self.report.rows
+            ],
             "tests": {name: vars(test) for name, test in self.report.tested.items()},
             "failed": dict(self.failed),
             "files": [str(path) for path in self.files],
@@ -52,12 +56,13 @@ def compare(
     small: bool = False,
     workers: int | None = None,
     protocol: str = "avec2016",
+    folds: bool = False,
 ) -> Compared:
     """Train and judge systems, and write the report.
 
     Args:
         keys: presets, face networks and groups.
-        corpus: see `study.open_study`.
+        corpus: see `opening.open_study`.
         root: likewise.
         seeds: 0 .. seeds - 1.
         output: folder of the comparison.
@@ -65,6 +70,7 @@ def compare(
         small: few short recordings and epochs.
         workers: processes at a time; None for one per core.
         protocol: of RECOLA: its name or a YAML file.
+        folds: the corpus's usual cross-validation instead of one split.
 
     Raises:
         SettingsError: a name, a number or a setting is wrong.
@@ -74,10 +80,12 @@ def compare(
     chosen = settings.override(comparison.small(base) if small else base, list(assignments))
     challenge = challenge_settings(protocol)
     comparison.check(keys, seeds)  # before a corpus is made
-    study = open_study(corpus, root, output, small=small, challenge=challenge)
-    plan = comparison.settle_delay(comparison.plan(keys, study, seeds, output, chosen))
+    studies = open_folds(corpus, root, output) if folds else []
+    study = studies[0] if studies else open_study(corpus, root, output, small=small, challenge=challenge)
+    plan = comparison.settle_delay(comparison.plan(keys, study, seeds, output, chosen, studies))
     failed = comparison.run(plan, workers=workers)
-    return Compared(write_report(plan, failed), failed)
+    write = write_class_report if study.tells_classes else write_report
+    return Compared(write(plan, failed), failed)
 
 
 def train(
@@ -94,7 +102,7 @@ def train(
 
     Args:
         preset: key of `PRESETS`, or a YAML file of the same shape as its settings.
-        corpus: see `study.open_study`.
+        corpus: see `opening.open_study`.
         root: likewise.
         output: folder of the run.
         assignments: KEY=VALUE.

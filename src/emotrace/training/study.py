@@ -10,34 +10,29 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
 
 import torch
-from pydantic import Field
 
 from emotrace.bundle import load_bundle
-from emotrace.corpora import folder as own_folder
-from emotrace.corpora import recola, synthetic
-from emotrace.corpora.composed import Conditions, Material
-from emotrace.corpora.rated import SPLITS, RatedRecording, of_split
-from emotrace.errors import CorpusError, EmotraceError, SettingsError
-from emotrace.evaluation import COMPOSED_COUNT, COMPOSED_SEED, composed_material
+from emotrace.corpora import synthetic
+from emotrace.corpora.composed import Material
+from emotrace.corpora.labelled import LabelledClip
+from emotrace.errors import CorpusError, EmotraceError
+from emotrace.evaluation import composed_material
 from emotrace.inference.session import Branches
+from emotrace.labels import EMOTIONS
 from emotrace.ratings import shift_labels
-from emotrace.training.default import RECIPE, TRAINING_CONDITIONS
+from emotrace.training.default import RECIPE
 from emotrace.training.extraction import ComposedRecording, FrontEnd, Item, extract_all, origin
-from emotrace.training.settings import Settings, read
 from emotrace.training.tracks import Track, encode_faces, load_track
 from emotrace.writing import write_text
 
-CORPORA = ("recola", "synthetic", "composed", "folder")
+TRACE_CORPORA = ("recola", "synthetic", "composed", "folder", "affwild2")
+CLASS_CORPORA = ("ravdess", "cremad", "iemocap", "iemocap-6", "afew", "videoemotion8", "ekman6")
+CORPORA = (*TRACE_CORPORA, *CLASS_CORPORA)
 ROLES = ("train", "validation", "test")
 """Learnt from, stopped by, judged on."""
 SHORTEST_SECONDS = 1.0
-_COMPOSED_COUNTS: Mapping[str, int] = {"train": 300, "validation": 60, "test": COMPOSED_COUNT}
-_SMALL_COMPOSED_COUNTS: Mapping[str, int] = {"train": 12, "validation": 4, "test": 4}
-_COMPOSED_SEEDS: Mapping[str, int] = {"train": 30_000, "validation": 10_000, "test": COMPOSED_SEED}
-_SYNTHETIC_SECONDS, _SMALL_SYNTHETIC_SECONDS = 300.0, 12.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +47,8 @@ class Study:
         folder: of the features.
         label_delay_ticks: by which the labels to learn from are moved forward.
         is_comparable: whether published figures are of the same recordings, split and task.
+        classes: of emotion.
+        fold: which one of a cross-validation this is; None where there is none.
     """
 
     corpus: str
@@ -61,6 +58,13 @@ class Study:
     folder: Path
     label_delay_ticks: int = 0
     is_comparable: bool = False
+    classes: tuple[str, ...] = EMOTIONS
+    fold: int | None = None
+
+    @property
+    def tells_classes(self) -> bool:
+        """Whether each recording is one clip of one class: a discrete task."""
+        return self.corpus in CLASS_CORPORA
 
     @property
     def all_items(self) -> list[Item]:
@@ -102,7 +106,7 @@ class Study:
             CorpusError: a recording is shorter than `SHORTEST_SECONDS`.
         """
         regions, rate_hz = self._regions(faces), RECIPE.label_rate_hz
-        loaded = [load_track(self.folder, item, front_end, regions, rate_hz) for item in items]
+        loaded = [load_track(self.folder, item, front_end, regions, rate_hz, self.classes) for item in items]
         for track in loaded:
             if len(track) < SHORTEST_SECONDS * rate_hz:
                 raise CorpusError(
@@ -130,6 +134,9 @@ class Study:
         """16 hex digits of everything that a result depends on beside system and seed; looks at every file once."""
         roles = {role: [origin(item, RECIPE) for item in items] for role, items in self.items.items()}
         told = repr([self.corpus, self.note, self.label_delay_ticks, roles])
+        if self.tells_classes:
+            labels = [item.label for item in self.all_items if isinstance(item, LabelledClip)]
+            told += repr([self.classes, labels])
         return hashlib.sha256(f"{RECIPE.digest()} {load_bundle().digest} {told}".encode()).hexdigest()[:16]
 
 
@@ -147,114 +154,6 @@ def bundle_faces() -> tuple[str, Callable[[torch.Tensor], torch.Tensor]]:
         return torch.from_numpy(branches.see((crops[:, 0] * 255).round().byte().numpy())[0])
 
     return bundle.digest, encode
-
-
-class ChallengeSettings(Settings):
-    """How RECOLA is split and rated; see `corpora/recola.py`."""
-
-    protocol: Literal["avec2016", "liu2021"] = "avec2016"
-    gold: Literal["official", "mean", "centred"] = "official"
-    train: tuple[str, ...] | None = Field(None, description="names to train on, for liu2021; drawn without them")
-    test: tuple[str, ...] | None = None
-    seed: int = Field(0, ge=0, description="of what liu2021 draws")
-
-
-def challenge_settings(text: str) -> ChallengeSettings:
-    """Return the settings that a protocol's name, or a YAML file of their shape, stands for.
-
-    Raises:
-        SettingsError: it is neither, or the file holds something else.
-    """
-    if text in recola.PROTOCOLS:
-        return ChallengeSettings.model_validate({"protocol": text})
-    if not Path(text).is_file():
-        raise SettingsError(f"--protocol {text}: expected one of {', '.join(recola.PROTOCOLS)}, or a YAML file.")
-    return read(ChallengeSettings, Path(text))
-
-
-def open_study(
-    corpus: str,
-    root: Path | None,
-    output: Path,
-    *,
-    small: bool = False,
-    challenge: ChallengeSettings | None = None,
-) -> Study:
-    """Return a corpus by its name, with its roles.
-
-    Args:
-        corpus: one of `CORPORA`.
-        root: its folder in the official layout; of "composed" the folder with `ferplus`, `ravdess` and `nemo`. For
-            "synthetic" the place where it is, or is generated; None for a folder inside `output`.
-        output: where the features go.
-        small: few or short recordings, for a try.
-        challenge: of RECOLA and what is generated like it; None for the protocol of AVEC 2016.
-
-    Raises:
-        SettingsError: there is no such corpus, or it needs a root.
-        CorpusError: the corpus is not as it should be.
-    """
-    chosen = challenge or ChallengeSettings()
-    root = _root(corpus, root, output, small)
-    folder = output / "features"
-    if corpus == "composed":
-        return Study(corpus, root, _composed(small), _COMPOSED, folder)
-    recordings = _rated(corpus, root, chosen)
-    if corpus == "folder":
-        return Study(corpus, root, {role: tuple(of_split(recordings, role)) for role in ROLES}, _OWN, folder)
-    protocol = recola.PROTOCOLS[chosen.protocol]
-    note = f"{_GENERATED if corpus == 'synthetic' else protocol.note} Gold standard: {chosen.gold}."
-    roles = (
-        _challenge(recordings)
-        if chosen.protocol == "avec2016"
-        else {role: tuple(of_split(recordings, role)) for role in ROLES}
-    )
-    comparable = corpus == "recola" and protocol.comparable
-    return Study(corpus, root, roles, note, folder, is_comparable=comparable)
-
-
-def open_split(
-    corpus: str,
-    root: Path | None,
-    output: Path,
-    split: str,
-    *,
-    small: bool = False,
-    challenge: ChallengeSettings | None = None,
-) -> Study:
-    """Return one split of a corpus, by the corpus's own name for it, to be judged on: nothing is learnt.
-
-    Arguments and errors as of `open_study`.
-    """
-    if split not in SPLITS:
-        raise SettingsError(f"--split {split}: expected one of {', '.join(SPLITS)}.")
-    root = _root(corpus, root, output, small)
-    if corpus == "composed":
-        judged: tuple[Item, ...] = _composed(small)[split]
-    else:
-        judged = tuple(of_split(_rated(corpus, root, challenge or ChallengeSettings()), split))
-    return Study(
-        corpus, root, {"train": (), "validation": (), "test": judged}, f"The {split} split.", output / "features"
-    )
-
-
-def _root(corpus: str, root: Path | None, output: Path, small: bool) -> Path:
-    if corpus not in CORPORA:
-        raise SettingsError(f"--corpus {corpus}: expected one of {', '.join(CORPORA)}.")
-    if corpus == "synthetic":
-        place = root or output / "synthetic"
-        synthetic.generate(place, seconds=_SMALL_SYNTHETIC_SECONDS if small else _SYNTHETIC_SECONDS)
-        return place
-    if root is None:
-        raise SettingsError(f"--corpus {corpus} needs --root, the folder of the corpus.")
-    return root
-
-
-def _rated(corpus: str, root: Path, chosen: ChallengeSettings) -> list[RatedRecording]:
-    if corpus == "folder":
-        return own_folder.read(root)
-    subjects = None if chosen.train is None or chosen.test is None else (chosen.train, chosen.test)
-    return recola.read(root, protocol=chosen.protocol, gold=chosen.gold, subjects=subjects, seed=chosen.seed)
 
 
 def claim(note: Path, wanted: str, refusal: EmotraceError) -> None:
@@ -284,37 +183,3 @@ def _claim_features(folder: Path, root: Path) -> None:
                 digest.update(f"{path.relative_to(root)} {path.stat().st_size}\n".encode())
     refusal = f"{folder} holds features of other files than those in {root}: choose another --output."
     claim(folder / "material.txt", digest.hexdigest(), CorpusError(refusal))
-
-
-_GENERATED = "Generated faces and voices: what holds here need not hold for people. Judged on the development split."
-_COMPOSED = "Real faces and real utterances put together; arousal and valence are coordinates of the emotion labels."
-_OWN = "A folder of own recordings."
-
-
-def _challenge(recordings: Sequence[RatedRecording]) -> dict[str, tuple[Item, ...]]:
-    """Return the roles under AVEC 2016: judged on its development split, stopped by two of its training split."""
-    learnt = of_split(recordings, "train")
-    if len(learnt) < 4:
-        raise CorpusError(f"{len(learnt)} training recordings found; four at least are needed, two of them to stop by.")
-    return {
-        "train": tuple(learnt[:-2]),
-        "validation": tuple(learnt[-2:]),
-        "test": tuple(of_split(recordings, "validation")),
-    }
-
-
-def _composed(small: bool) -> dict[str, tuple[Item, ...]]:
-    counts = _SMALL_COMPOSED_COUNTS if small else _COMPOSED_COUNTS
-    return {
-        role: tuple(
-            ComposedRecording(
-                name=f"{role}_{number}",
-                split=role,
-                seed=_COMPOSED_SEEDS[role],
-                number=number,
-                conditions=TRAINING_CONDITIONS if role == "train" else Conditions(),
-            )
-            for number in range(count)
-        )
-        for role, count in counts.items()
-    }

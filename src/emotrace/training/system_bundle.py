@@ -1,7 +1,7 @@
 """A trained system -> a bundle that `emotrace analyze --bundle FOLDER` takes, where a bundle can hold the system.
 
-A bundle holds a voice network, a face network and a fusion network that carries its state along. The fusion networks of
-`models.MODELS` fit, on front ends whose recipe a bundle can name and on the face regions of the default bundle.
+What a system reads must be what a recipe gives: face regions of the default bundle or crops, and a front end that the
+recipe names. See `system_export.py` for systems that become one graph.
 """
 
 import json
@@ -12,18 +12,23 @@ import torch
 from torch import Tensor, nn
 
 import emotrace
-from emotrace.bundle import Bundle, Manifest, load_bundle, save_bundle
+from emotrace.bundle import CARD, SYSTEM, Bundle, ClipGraph, FrameGraph, Manifest, load_bundle, save_bundle
 from emotrace.features.voice_input import input_shape
 from emotrace.labels import EMOTIONS, VOICE_CLASSES
-from emotrace.models import MODELS
+from emotrace.recipe import Recipe
+from emotrace.training.clip_system import StandardisedClipSystem
 from emotrace.training.default import RECIPE
 from emotrace.training.export import export_fusion, export_voice
 from emotrace.training.extraction import audio_recipe
 from emotrace.training.fusion_system import FusionSystem
 from emotrace.training.settings import SystemSettings
-from emotrace.training.systems import SavedSystem, StandardisedSystem
+from emotrace.training.system_export import clip_graph, export_clips, export_frames, frame_graph
+from emotrace.training.systems import SavedSystem, StandardisedSystem, is_clip_level, reading_of
 
 _NAME = "own"
+_OWN_LICENCE = "as the training recordings allow"
+_FROZEN_FACES = "Its face network is that of the default bundle, so that its licence holds here too: **{licence}**."
+_OWN_FACES = "All of it was trained on these recordings: **licence {licence}**."
 
 
 class VoiceOfSystem(nn.Module):
@@ -45,12 +50,15 @@ class VoiceOfSystem(nn.Module):
 
 
 def fits_a_bundle(settings: SystemSettings) -> bool:
-    """Tell whether a bundle can hold a system of these settings."""
+    """Tell whether a bundle can hold a system of these settings: what it reads, a recipe can give."""
+    if is_clip_level(settings):
+        return settings.only is None
+    reads_waveform = "waveform" in reading_of(settings, RECIPE.label_rate_hz).needs
     return (
-        settings.system in MODELS
-        and settings.faces == "bundle"
+        settings.faces == "bundle"
         and settings.front_end != "descriptors-cut"
         and settings.only is None
+        and not reads_waveform
     )
 
 
@@ -59,6 +67,8 @@ def save_as_bundle(
 ) -> Bundle:
     """Write the bundle of a trained system.
 
+    The fusion networks of `models.MODELS` are carried along from block to block; every other system is one graph.
+
     Args:
         folder: of the bundle.
         saved: the system, see `fits_a_bundle`.
@@ -66,53 +76,98 @@ def save_as_bundle(
         corpus: that it was trained on, in words.
         tells_emotions: whether that has labels of emotions.
     """
-    settings, fusion = saved.settings, saved.system.system
-    assert isinstance(fusion, FusionSystem)
-    default = load_bundle()
-    audio = audio_recipe(RECIPE, settings.front_end)
-    # The network was trained at its own steps: it answers as often.
-    recipe = RECIPE.model_copy(update={"audio": audio, "label_rate_hz": fusion.config.sizes.steps_per_second})
-    sizes = fusion.config.sizes
+    audio = audio_recipe(RECIPE, saved.settings.front_end)
+    fusion = saved.system.system
+    if isinstance(fusion, FusionSystem) and fusion.config.sizes.classes == EMOTIONS:
+        # The network was trained at its own steps: it answers as often.
+        rate_hz = fusion.config.sizes.steps_per_second
+        manifest, contents = _three_networks(saved, fusion, RECIPE.model_copy(update={"label_rate_hz": rate_hz}))
+    else:
+        manifest, contents = _one_graph(saved)
+    recipe = Recipe.model_validate(manifest.recipe.model_dump() | {"audio": audio.model_dump()})
+    manifest = manifest.model_copy(
+        update={
+            "recipe": recipe,
+            "recipe_digest": recipe.digest(),
+            "tells_emotions": tells_emotions,
+            "metrics": figures,
+        }
+    )
+    return save_bundle(folder, manifest, contents | {CARD: _card(manifest, corpus).encode()})
+
+
+def _three_networks(saved: SavedSystem, fusion: FusionSystem, recipe: Recipe) -> tuple[Manifest, dict[str, bytes]]:
+    default, sizes = load_bundle(), fusion.config.sizes
+    assert isinstance(saved.system, StandardisedSystem)
     voice = VoiceOfSystem(saved.system, fusion).eval()
+    shape = input_shape(audio_recipe(recipe, saved.settings.front_end))
     with torch.inference_mode():
-        audio_dim = voice(torch.zeros(1, *input_shape(audio)))[0].shape[1]
-    manifest = Manifest(
+        audio_dim = voice(torch.zeros(1, *shape))[0].shape[1]
+    manifest = _manifest(saved.settings, recipe, default.manifest.licence).model_copy(
+        update={
+            "voice_classes": VOICE_CLASSES,
+            "hidden_dim": fusion.config.hidden_dim,
+            "face_prior": default.manifest.face_prior,
+            "voice_prior": tuple(1 / len(VOICE_CLASSES) for _ in VOICE_CLASSES),
+            "temperature": {"face": default.manifest.temperature["face"], "voice": 1.0},
+        }
+    )
+    return manifest, {
+        "face.onnx": default.read("face.onnx"),
+        "voice.onnx": export_voice(voice, shape),
+        "fusion.onnx": export_fusion(fusion.fusion, audio_dim, sizes.num_regions, sizes.region_dim),
+    }
+
+
+def _one_graph(saved: SavedSystem) -> tuple[Manifest, dict[str, bytes]]:
+    system, settings, rate_hz = saved.system, saved.settings, RECIPE.label_rate_hz
+    graph: FrameGraph | ClipGraph
+    if isinstance(system, StandardisedClipSystem):
+        graph = clip_graph(settings, system.sizes, rate_hz)
+        contents = {SYSTEM: export_clips(system, graph)}
+    else:
+        context = getattr(system.system, "context_steps", None)  # of those whose memory has an end
+        content, graph = export_frames(system, system.sizes, frame_graph(settings, system.sizes, context, rate_hz))
+        contents = {SYSTEM: content}
+    licence = _OWN_LICENCE
+    if "regions" in graph.inputs:
+        default = load_bundle()
+        contents["face.onnx"], licence = default.read("face.onnx"), default.manifest.licence
+    return _manifest(settings, RECIPE, licence).model_copy(update={"system": graph}), contents
+
+
+def _manifest(settings: SystemSettings, recipe: Recipe, licence: str) -> Manifest:
+    return Manifest(
         name=_NAME,
         emotrace_version=emotrace.__version__,
         model=settings.system,
-        licence=default.manifest.licence,
+        licence=licence,
         recipe=recipe,
-        recipe_digest=recipe.digest(),
+        recipe_digest="",
         emotions=EMOTIONS,
-        tells_emotions=tells_emotions,
-        voice_classes=VOICE_CLASSES,
-        hidden_dim=fusion.config.hidden_dim,
-        face_prior=default.manifest.face_prior,
-        voice_prior=tuple(1 / len(VOICE_CLASSES) for _ in VOICE_CLASSES),
-        temperature={"face": default.manifest.temperature["face"], "voice": 1.0},
-        metrics=figures,
+        metrics={},
         versions={name: metadata.version(name) for name in ("torch", "onnx", "pytorch-lightning")},
         settings=json.loads(settings.model_dump_json()),
         files={},
     )
-    contents = {
-        "face.onnx": default.read("face.onnx"),
-        "voice.onnx": export_voice(voice, input_shape(audio)),
-        "fusion.onnx": export_fusion(fusion.fusion, audio_dim, sizes.num_regions, sizes.region_dim),
-        "MODEL_CARD.md": _card(manifest, corpus).encode(),
-    }
-    return save_bundle(folder, manifest, contents)
 
 
 def _card(manifest: Manifest, corpus: str) -> str:
     rows = "\n".join(f"| {name.replace('_', ' ')} | {value:.3f} |" for name, value in manifest.metrics.items())
     emotions = "" if manifest.tells_emotions else "\nIt tells no emotions: the recordings had no labels of them.\n"
+    if manifest.system is not None and manifest.level == "clip":
+        classes = ", ".join(manifest.system.classes)
+        emotions += (
+            f"\nIt is clip-level: it tells one of {classes} of a recording, and slides a window over it for a trace.\n"
+            "Arousal and valence are the mean of the classes' circumplex coordinates by their probabilities.\n"
+        )
+    faces = _FROZEN_FACES if "face.onnx" in manifest.networks else _OWN_FACES
     return f"""\
 # Model card: {manifest.name}
 
 Made by emotrace {manifest.emotrace_version} with `emotrace train`. System: `{manifest.model}`, trained on: {corpus}
 
-Its face network is that of the default bundle, so that its licence holds here too: **{manifest.licence}**.
+{faces.format(licence=manifest.licence)}
 {emotions}
 ## Figures
 On recordings that it did not learn from.

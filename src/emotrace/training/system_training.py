@@ -1,21 +1,30 @@
 """Recordings with labels -> a trained system and its answers: stage two of Liu & Tang 2021, for all systems alike."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pytorch_lightning as lightning
 import torch
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor
+from torch.optim import Optimizer
 
 from emotrace import metrics
+from emotrace.errors import SettingsError
 from emotrace.layers.steps import Begins, Finishes, Steps, SystemOutput
-from emotrace.losses import ccc_loss, modal_scaling_loss, rmse_loss, soft_cross_entropy
+from emotrace.losses import ccc_loss, modal_scaling_loss, rmse_loss, soft_cross_entropy, windowed_ccc_loss
+from emotrace.models.leader_follower import LeaderFollower
+from emotrace.training.gradual_release import GradualRelease
 from emotrace.training.run import fit, optimiser, seeded, tell_epoch
 from emotrace.training.settings import SystemSettings
 from emotrace.training.systems import StandardisedSystem, build, reading_of
-from emotrace.training.tracks import Reading, Track, on_ticks
+from emotrace.training.tracks import Reading, Track
+
+_MAIN_LOSSES: Mapping[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = MappingProxyType(
+    {"ccc": ccc_loss, "rmse": rmse_loss, "windowed-ccc": windowed_ccc_loss}
+)
 
 
 class DrawnStretches:
@@ -64,13 +73,22 @@ class WholeTracks(Sequence[Steps]):
         return steps if self.system is None else self.system.standardise(steps)
 
 
+def _told_class(outputs: Sequence[SystemOutput]) -> Tensor:
+    """Return [1]: the class that the outputs give a recording, B = 1: the mean over outputs and known steps."""
+    shares = torch.cat([output.emotion_logits[0].softmax(dim=-1) for output in outputs])
+    valid = torch.cat([output.valid[0] for output in outputs])
+    return (shares[valid] if valid.any() else shares).mean(dim=0).argmax(dim=-1, keepdim=True)
+
+
 class SystemLearner(lightning.LightningModule):
     """Trains every output that a system gives for training; the modal-scaling loss on its audio weight (eq. 33)."""
 
-    def __init__(self, system: StandardisedSystem, settings: SystemSettings) -> None:
+    def __init__(self, system: StandardisedSystem, settings: SystemSettings, *, whole: bool) -> None:
         super().__init__()
         self.system = system
         self.settings = settings
+        self.whole = whole
+        self.release = _release(system, settings)
         self._said: list[tuple[Tensor, Tensor]] = []
 
     def on_train_epoch_start(self) -> None:
@@ -96,8 +114,7 @@ class SystemLearner(lightning.LightningModule):
 
     def _loss(self, output: SystemOutput, batch: Steps) -> Tensor:
         labelled = output.valid & batch.arousal_valence.isfinite().all(dim=-1)
-        main = ccc_loss if self.settings.main_loss == "ccc" else rmse_loss
-        loss = main(output.arousal_valence, batch.arousal_valence, labelled)
+        loss = _MAIN_LOSSES[self.settings.main_loss](output.arousal_valence, batch.arousal_valence, labelled)
         named = output.valid & (batch.emotion >= 0)
         if self.settings.emotion_weight and named.any():
             targets = torch.nn.functional.one_hot(batch.emotion.clamp(min=0), output.emotion_logits.shape[-1]).float()
@@ -106,6 +123,9 @@ class SystemLearner(lightning.LightningModule):
 
     def validation_step(self, batch: Steps, batch_index: int) -> None:
         """Collect what is said of one recording."""
+        if self.whole:
+            self._said.append((_told_class(self._outputs(batch)), batch.emotion[:, 0]))
+            return
         answer, counts = self._answer(batch)
         labelled = counts & batch.arousal_valence.isfinite().all(dim=-1)
         self._said.append((answer[labelled], batch.arousal_valence[labelled]))
@@ -113,29 +133,57 @@ class SystemLearner(lightning.LightningModule):
     def _answer(self, batch: Steps) -> tuple[Tensor, Tensor]:
         """Return the answer [B, S, 2] that the epoch is judged by, and on which steps [B, S].
 
-        It is the system's, unless that learns how to answer only after its epochs: then the mean of its parts.
+        Of several outputs it is the mean.
         """
-        if not isinstance(self.system.system, Finishes):
-            output = self.system(batch)
+        outputs = self._outputs(batch)
+        if len(outputs) == 1:
+            output = outputs[0]
             # An unknown answer is no way out: it counts as zero.
             said = torch.where(output.valid[..., None], output.arousal_valence, 0.0)
             return said, torch.ones_like(output.valid)
-        outputs = self.system.outputs_to_train(batch)
         shares = torch.stack([output.valid for output in outputs])
         parts = torch.stack([output.arousal_valence.nan_to_num() for output in outputs]) * shares[..., None]
         count = shares.sum(dim=0)
         return parts.sum(dim=0) / count.clamp(min=1)[..., None], count > 0
 
+    def _outputs(self, batch: Steps) -> Sequence[SystemOutput]:
+        """Return the system's answer; its parts' where it learns how to answer only after its epochs."""
+        if isinstance(self.system.system, Finishes):
+            return self.system.outputs_to_train(batch)
+        return [self.system(batch)]
+
     def on_validation_epoch_end(self) -> None:
-        """Log the mean of the concordance correlations of arousal and valence, over all recordings together."""
+        """Log the mean CCC of arousal and valence over all recordings together, or the recall of whole recordings."""
         said, truth = (torch.cat(parts).cpu().numpy() for parts in zip(*self._said, strict=True))
         self._said.clear()
+        if self.whole:
+            self.log("validation_score", metrics.unweighted_average_recall(truth, said))
+            return
         scores = [metrics.ccc(truth[:, place], said[:, place]) for place in range(2)]
-        self.log("validation_ccc", float(np.mean(scores)))
+        self.log("validation_score", float(np.mean(scores)))
 
-    def configure_optimizers(self) -> OptimizerLRScheduler:
-        """AdamW with warm-up and cosine."""
-        return optimiser(self, self.settings)
+    def configure_optimizers(self) -> OptimizerLRScheduler | Optimizer:
+        """AdamW with warm-up and cosine, or the Adam of the gradual release."""
+        return optimiser(self, self.settings) if self.release is None else self.release.optimiser()
+
+
+def _release(system: StandardisedSystem, settings: SystemSettings) -> GradualRelease | None:
+    """Return the schedule that sets the encoder free group by group, where the settings ask for it."""
+    if settings.schedule == "cosine":
+        return None
+    inner = system.system
+    if not isinstance(inner, LeaderFollower) or settings.visual.weights is None:
+        raise SettingsError(
+            "schedule=gradual-release sets a trained encoder free group by group: it needs the system leader-follower, "
+            "visual.backbone=own and visual.weights=FILE."
+        )
+    return GradualRelease(
+        inner.release_groups(),
+        monitor="validation_score",
+        learning_rate=settings.learning_rate,
+        least_rate=0.1 * settings.learning_rate,
+        weight_decay=settings.weight_decay,
+    )
 
 
 def train_system(
@@ -145,8 +193,9 @@ def train_system(
     folder: Path,
     *,
     resume: bool = False,
+    whole: bool = False,
 ) -> StandardisedSystem:
-    """Train a system; gradient training keeps the epoch that is best on the validation recordings.
+    """Train a frame-level system; gradient training keeps the epoch that is best on the validation recordings.
 
     Args:
         training: recordings with labels.
@@ -154,29 +203,32 @@ def train_system(
         settings: of the system and its training.
         folder: checkpoints and logs.
         resume: go on from the folder's last checkpoint when there is one.
+        whole: whether each recording is one clip of one class.
     """
     how = reading_of(settings, training[0].ticks_per_second)
     training = [track.without(settings.only) for track in training]
     validation = [track.without(settings.only) for track in validation]
     system = build(settings, how.sizes(training[0]))
+    assert isinstance(system, StandardisedSystem)
     system.fit_standardiser(training)
     if isinstance(system.system, Begins):
         system.system.begin(WholeTracks(training, how, system))
     if system.outputs_to_train(how.batch(training[:1], [0], 2)):
         batches, held_out = DrawnStretches(training, how, settings), WholeTracks(validation, how)
-        learner = SystemLearner(system, settings)
-        fit(learner, settings, batches, held_out, folder, monitor="validation_ccc", resume=resume, show_progress=False)
+        learner = SystemLearner(system, settings, whole=whole)
+        fit(
+            learner,
+            settings,
+            batches,
+            held_out,
+            folder,
+            monitor="validation_score",
+            resume=resume,
+            show_progress=False,
+            schedule=learner.release,
+        )
     system.eval()
     if isinstance(system.system, Finishes):
         torch.manual_seed(settings.seed)
         system.system.finish(WholeTracks(training, how, system))
     return system.eval()
-
-
-@torch.inference_mode()
-def predict(system: StandardisedSystem, settings: SystemSettings, track: Track) -> SystemOutput:
-    """Return what the system says at every tick of a recording, [T, ...], arousal and valence within [-1, 1]."""
-    how = reading_of(settings, track.ticks_per_second)
-    said = system(how.whole(track.without(settings.only)))
-    on = [on_ticks(part[0], len(track), how.step_ticks) for part in said]
-    return SystemOutput(on[0].clamp(-1, 1), on[1], on[2], on[3])

@@ -1,28 +1,43 @@
 """Settings and sizes -> a system that can be trained, compared, written to disk and read again."""
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
 from emotrace.encoders.descriptor_mlp import standard_scores
-from emotrace.errors import EmotraceError
+from emotrace.errors import EmotraceError, SettingsError
+from emotrace.layers.clips import ClipSizes
 from emotrace.layers.steps import Sizes, Steps, System, SystemOutput
-from emotrace.models import COMPARATORS
+from emotrace.models import CLIP_SYSTEMS, COMPARATORS
 from emotrace.models.decision_fusion import DecisionFusion, DecisionFusionConfig
+from emotrace.models.leader_follower import LeaderFollower, LeaderFollowerConfig
 from emotrace.training.arrays import read_tensors, write_arrays
+from emotrace.training.clip_batches import ClipReading, picture_ticks
+from emotrace.training.clip_system import StandardisedClipSystem
+from emotrace.training.default import RECIPE
 from emotrace.training.fusion_system import FusionSystem, FusionSystemConfig
+from emotrace.training.pretrained import load_pretrained
 from emotrace.training.settings import SystemSettings
 from emotrace.training.tracks import Reading, Track
 from emotrace.writing import write_text
 
 WEIGHTS = "weights.safetensors"
 SYSTEM = "system.json"
+
+
+@runtime_checkable
+class HasEncoders(Protocol):
+    """A system with encoders of its own, whose weights can be trained elsewhere."""
+
+    def encoders(self) -> dict[str, nn.Module]:
+        """Return them: "visual", "audio", or both."""
 
 
 class StandardisedSystem(nn.Module):
@@ -34,6 +49,7 @@ class StandardisedSystem(nn.Module):
     def __init__(self, system: nn.Module, sizes: Sizes) -> None:
         super().__init__()
         self.system = system
+        self.sizes = sizes
         shape = sizes.voice_shape if len(sizes.voice_shape) == 1 else (1,)  # the cells of a spectrum share theirs
         self.register_buffer("mean", torch.zeros(shape))
         self.register_buffer("deviation", torch.ones(shape))
@@ -74,9 +90,53 @@ class StandardisedSystem(nn.Module):
         self.deviation.copy_(rows.std(dim=over, correction=0).clamp(min=1e-6).reshape(self.mean.shape))
 
 
-def build(settings: SystemSettings, sizes: Sizes) -> StandardisedSystem:
-    """Return the untrained system, its weights drawn by the seed."""
+AnySystem = StandardisedSystem | StandardisedClipSystem
+"""A system as it is trained and kept: frame-level, or clip-level."""
+
+
+def build(settings: SystemSettings, sizes: Sizes | ClipSizes) -> AnySystem:
+    """Return the untrained system, its weights drawn by the seed, or loaded where the settings name a file.
+
+    Raises:
+        SettingsError: a file of weights does not fit, or the system has no such encoder.
+    """
     torch.manual_seed(settings.seed)
+    built: AnySystem
+    if isinstance(sizes, ClipSizes):
+        built = StandardisedClipSystem(_clip_system(settings, sizes), sizes)
+    else:
+        built = _frame_system(settings, sizes)
+    for name, told in {"visual": settings.visual, "audio": settings.audio}.items():
+        if told.weights is not None:
+            _start_from(built.system, name, told.weights, settings)
+    return built
+
+
+def _start_from(system: nn.Module, name: str, weights: Path, settings: SystemSettings) -> None:
+    """Load weights into an encoder of a system, and say on stderr what matched."""
+    found: dict[str, nn.Module] = system.encoders() if isinstance(system, HasEncoders) else {}
+    if name not in found:
+        known = ", ".join(f"{each}.weights" for each in found) or "none"
+        raise SettingsError(
+            f"{name}.weights={weights}: {settings.system} has no such encoder of its own with these settings; "
+            f"weights that it takes: {known} (visual.backbone=own may be needed)."
+        )
+    print(load_pretrained(found[name], weights, name).summary(), file=sys.stderr, flush=True)
+
+
+def _clip_system(settings: SystemSettings, sizes: ClipSizes) -> nn.Module:
+    model: Any = CLIP_SYSTEMS[settings.system]  # its own Config, which no type can say
+    pictures = {"visual": settings.visual.backbone} if "face" in model.modalities else {}
+    system: nn.Module = model(model.Config(sizes=sizes, scale=settings.scale, **pictures))
+    return system
+
+
+def _frame_system(settings: SystemSettings, sizes: Sizes) -> StandardisedSystem:
+    if settings.system == "leader-follower":
+        own = LeaderFollowerConfig(
+            sizes=sizes, scale=settings.scale, visual=settings.visual.backbone, form=settings.form
+        )
+        return StandardisedSystem(LeaderFollower(own), sizes)
     if settings.system in ("bimodal-attention", "concatenation"):
         config = FusionSystemConfig(
             sizes=sizes,
@@ -95,8 +155,30 @@ def build(settings: SystemSettings, sizes: Sizes) -> StandardisedSystem:
 
 def reading_of(settings: SystemSettings, ticks_per_second: float) -> Reading:
     """Return how the system of these settings reads recordings on a label clock."""
+    step_ticks = max(1, round(settings.step_seconds * ticks_per_second))
+    if settings.system == "leader-follower":
+        needs = LeaderFollower.needs_of[settings.visual.backbone]
+        return Reading(needs, LeaderFollower.pictures, step_ticks, LeaderFollower.heard)
     model = COMPARATORS.get(settings.system, FusionSystem)
-    return Reading(model.needs, model.pictures, max(1, round(settings.step_seconds * ticks_per_second)))
+    return Reading(model.needs, model.pictures, step_ticks)
+
+
+def clip_reading_of(settings: SystemSettings, ticks_per_second: float) -> ClipReading:
+    """Return how the clip-level system of these settings reads recordings on a label clock."""
+    model = CLIP_SYSTEMS[settings.system]
+    sampling, ticks = model.samplings[settings.scale], picture_ticks(RECIPE.video, ticks_per_second)
+    return ClipReading(sampling, model.modalities, settings.visual.backbone, ticks)
+
+
+def is_clip_level(settings: SystemSettings) -> bool:
+    """Tell whether the system says one thing of a clip, and not of every step."""
+    return settings.system in CLIP_SYSTEMS
+
+
+def sizes_of(settings: SystemSettings, track: Track) -> Sizes | ClipSizes:
+    """Return the shapes that a system of these settings meets in recordings like this one."""
+    how = clip_reading_of if is_clip_level(settings) else reading_of
+    return how(settings, track.ticks_per_second).sizes(track)
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +192,7 @@ class SavedSystem:
         learnt: names of the recordings that it learnt from and was stopped by.
     """
 
-    system: StandardisedSystem
+    system: AnySystem
     settings: SystemSettings
     label_delay_ticks: int
     learnt: tuple[str, ...]
@@ -118,9 +200,9 @@ class SavedSystem:
 
 def save_system(
     folder: Path,
-    system: StandardisedSystem,
+    system: AnySystem,
     settings: SystemSettings,
-    sizes: Sizes,
+    sizes: Sizes | ClipSizes,
     label_delay_ticks: int,
     learnt: Sequence[str],
 ) -> None:
@@ -145,8 +227,7 @@ def load_system(folder: Path) -> SavedSystem:
     try:
         told = json.loads((folder / SYSTEM).read_text(encoding="utf-8"))
         settings = SystemSettings.model_validate(told["settings"])
-        sizes = Sizes(**told["sizes"] | {"voice_shape": tuple(told["sizes"]["voice_shape"])})
-        system = build(settings, sizes)
+        system = build(_without_files(settings), _sizes(settings, told["sizes"]))
         system.load_state_dict(read_tensors(folder / WEIGHTS))
         return SavedSystem(system.eval(), settings, int(told["label_delay_ticks"]), tuple(told["learnt"]))
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, EmotraceError) as error:
@@ -156,8 +237,19 @@ def load_system(folder: Path) -> SavedSystem:
         ) from error
 
 
+def _sizes(settings: SystemSettings, told: dict[str, Any]) -> Sizes | ClipSizes:
+    lists = {name: tuple(value) for name, value in told.items() if isinstance(value, list)}
+    return ClipSizes(**told | lists) if is_clip_level(settings) else Sizes(**told | lists)
+
+
+def _without_files(settings: SystemSettings) -> SystemSettings:
+    """Return the same without files of weights to start from: what was trained does not need them again."""
+    bare = {name: getattr(settings, name).model_copy(update={"weights": None}) for name in ("visual", "audio")}
+    return settings.model_copy(update=bare)
+
+
 PAPERS: Mapping[str, str] = MappingProxyType(
     {"bimodal-attention": FusionSystem.paper, "concatenation": "none: comparator"}
-    | {name: model.paper for name, model in COMPARATORS.items()}
+    | {name: model.paper for name, model in [*COMPARATORS.items(), *CLIP_SYSTEMS.items()]}
 )
 """The source of each system."""

@@ -3,13 +3,16 @@
 Axes as in `layers/steps.py`; T ticks of the label clock, W voice inputs, F face crops.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from emotrace.corpora.labelled import LabelledClip
+from emotrace.labels import EMOTIONS
+from emotrace.layers.heads import class_points
 from emotrace.layers.steps import Need, Sizes, Steps
 from emotrace.recipe import SAMPLE_RATE, Recipe
 from emotrace.training.arrays import origin_of, read_tensors, write_arrays
@@ -33,10 +36,11 @@ class Track:
         crops: [F, H, W] uint8.
         regions: [F, K, D] float16, of the frozen face encoder.
         face_index: [T] row of `crops` at each tick; -1 without a face.
-        emotion: [T] index into `labels.EMOTIONS`; -1 unknown.
+        emotion: [T] index into `classes`; -1 unknown.
         arousal_valence: [T, 2]; NaN where withheld.
         reliability: [T, 2] in 0..1, of voice and face, where it is known; else NaN.
         ticks_per_second: of the label clock.
+        classes: of the corpus.
     """
 
     name: str
@@ -53,6 +57,7 @@ class Track:
     arousal_valence: Tensor
     reliability: Tensor
     ticks_per_second: float
+    classes: tuple[str, ...] = EMOTIONS
 
     def __len__(self) -> int:
         return len(self.emotion)
@@ -73,7 +78,14 @@ class Track:
         return track
 
 
-def load_track(folder: Path, item: Item, front_end: FrontEnd, regions: Path, rate_hz: float) -> Track:
+def load_track(
+    folder: Path,
+    item: Item,
+    front_end: FrontEnd,
+    regions: Path,
+    rate_hz: float,
+    classes: tuple[str, ...] = EMOTIONS,
+) -> Track:
     """Return a recording; its large parts stay on disk until they are used.
 
     Args:
@@ -82,9 +94,12 @@ def load_track(folder: Path, item: Item, front_end: FrontEnd, regions: Path, rat
         front_end: whose voice inputs.
         regions: folder that `encode_faces` filled.
         rate_hz: of the label clock.
+        classes: of the corpus.
     """
     base = read_tensors(stored(folder, item))
     heard = read_tensors(stored_voice(folder, item, front_end))
+    ticks = len(base["speech"])
+    emotion, arousal_valence = _labels(item, base, ticks, classes)
     return Track(
         name=item.name,
         subject=item.subject,
@@ -96,11 +111,21 @@ def load_track(folder: Path, item: Item, front_end: FrontEnd, regions: Path, rat
         crops=base["crops"],
         regions=read_tensors(_regions_file(regions, item))["regions"],
         face_index=base["face_index"],
-        emotion=base["emotion"],
-        arousal_valence=base["arousal_valence"],
-        reliability=torch.full((len(base["emotion"]), 2), torch.nan),
+        emotion=emotion,
+        arousal_valence=arousal_valence,
+        reliability=torch.full((ticks, 2), torch.nan),
         ticks_per_second=rate_hz,
+        classes=classes,
     )
+
+
+def _labels(item: Item, base: Mapping[str, Tensor], ticks: int, classes: tuple[str, ...]) -> tuple[Tensor, Tensor]:
+    """Return classes [T] and arousal and valence [T, 2]; those of a clip's class are its circumplex coordinates."""
+    if not isinstance(item, LabelledClip):
+        return base["emotion"], base["arousal_valence"]
+    place = classes.index(item.label)
+    # A class without coordinates stands at the origin: systems that learn both find numbers there.
+    return torch.full((ticks,), place), class_points(classes)[place].nan_to_num().expand(ticks, 2).clone()
 
 
 def encode_faces(
@@ -138,11 +163,13 @@ class Reading:
         needs: inputs that it asks for.
         pictures: P of `Steps.crops`.
         step_ticks: ticks of the label clock per step.
+        heard: how many of the newest voice inputs are joined along their first axis; 1 for the newest alone.
     """
 
     needs: frozenset[Need]
     pictures: int
     step_ticks: int
+    heard: int = 1
 
     def num_steps(self, track: Track) -> int:
         """Return how many whole steps a recording has."""
@@ -151,12 +178,13 @@ class Reading:
     def sizes(self, track: Track) -> Sizes:
         """Return the shapes that follow from a recording."""
         return Sizes(
-            voice_shape=tuple(track.voice.shape[1:]),
+            voice_shape=(self.heard * track.voice.shape[1], *track.voice.shape[2:]),
             num_regions=track.regions.shape[1],
             region_dim=track.regions.shape[2],
             crop_side=track.crops.shape[1],
             step_samples=round(self.step_ticks / track.ticks_per_second * SAMPLE_RATE),
             steps_per_second=track.ticks_per_second / self.step_ticks,
+            classes=track.classes,
         )
 
     def whole(self, track: Track) -> Steps:
@@ -171,9 +199,9 @@ class Reading:
     def _rows(self, track: Track, first: int, count: int) -> Steps:
         ticks = (torch.arange(first, first + count) + 1) * self.step_ticks - 1
         heard, seen = track.audio_valid[ticks], track.video_valid[ticks]
-        voice_row, face_row = track.voice_index[ticks].clamp(min=0), track.face_index[ticks]
+        face_row = track.face_index[ticks]
         return Steps(
-            voice=taken(track.voice, voice_row, heard) if "voice" in self.needs else ticks[:, None][:, :0],
+            voice=self._voice(track, ticks) if "voice" in self.needs else ticks[:, None][:, :0],
             regions=taken(track.regions, face_row, seen) if "regions" in self.needs else ticks[:, None][:, :0],
             crops=self._pictures(track, face_row) if "crops" in self.needs else ticks[:, None][:, :0],
             waveform=self._sound(track, ticks) if "waveform" in self.needs else ticks[:, None][:, :0],
@@ -183,6 +211,15 @@ class Reading:
             emotion=track.emotion[ticks],
             arousal_valence=track.arousal_valence[ticks],
         )
+
+    def _voice(self, track: Track, ticks: Tensor) -> Tensor:
+        """Return [S, ...]: the newest input, or the slices of the last ticks joined to one stretch of a spectrogram."""
+        if self.heard == 1:
+            return taken(track.voice, track.voice_index[ticks].clamp(min=0), track.audio_valid[ticks])
+        back = ticks[:, None] - torch.arange(self.heard - 1, -1, -1)
+        now = back.clamp(min=0)
+        known = (back >= 0) & (track.voice_index[now] >= 0) & track.audio_valid[ticks][:, None]
+        return taken(track.voice, track.voice_index[now], known).flatten(1, 2)
 
     def _pictures(self, track: Track, newest: Tensor) -> Tensor:
         back = torch.arange(self.pictures - 1, -1, -1)

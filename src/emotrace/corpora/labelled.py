@@ -1,0 +1,64 @@
+"""What every corpus of clips with one class each gives, for systems of voice and face. No torch."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from emotrace.corpora.excerpt import Excerpt, Half
+from emotrace.corpora.paired import PairedClip
+from emotrace.errors import CorpusError
+from emotrace.features.extract import Source
+from emotrace.media import open_clip
+
+
+@dataclass(frozen=True)
+class LabelledClip:
+    """One clip with one class.
+
+    Attributes:
+        name: unique in its corpus, and fit to be a file's name.
+        subject: who is seen and heard, unique in the corpus; the clip's own name where the corpus does not say.
+        split: "train", "validation" or "test", by the corpus's usual protocol; no subject stands in two.
+        label: the class, one of the corpus's classes.
+        video: the file with the pictures; None where there are none.
+        audio: the file with the sound; the same as `video` where that holds it, None where there is none.
+        fold: of the corpus's usual cross-validation, from 0; None where there is none. No subject stands in two.
+        votes: how many raters chose each class, in the order of the classes; empty where they are not known.
+        start_seconds: where the clip begins in its file: that of the pictures, where the sound has one of its own,
+            which holds the clip alone.
+        end_seconds: where it ends; None for the end of the file.
+        half: which side of the pictures shows the subject, where two people sit side by side; None for all of it.
+    """
+
+    name: str
+    subject: str
+    split: str
+    label: str
+    video: Path | None
+    audio: Path | None
+    fold: int | None = None
+    votes: tuple[int, ...] = ()
+    start_seconds: float = 0.0
+    end_seconds: float | None = None
+    half: Half | None = None
+
+    @contextmanager
+    def open(self) -> Iterator[Source]:
+        """Give what `extract` reads: the file, or sound and pictures of two files together, cut to the clip.
+
+        Raises:
+            CorpusError: there is neither sound nor picture, or the clip ends before it begins.
+            MediaError: a file cannot be read.
+        """
+        with ExitStack() as stack:
+            if self.video is None and self.audio is None:
+                raise CorpusError(f"{self.name} has neither sound nor picture: check the folder.")
+            path = self.video or self.audio
+            assert path is not None
+            source: Source = stack.enter_context(open_clip(path))
+            if self.start_seconds or self.end_seconds is not None or self.half is not None:
+                source = Excerpt(source, start_seconds=self.start_seconds, end_seconds=self.end_seconds, half=self.half)
+            if self.video is not None and self.audio is not None and self.video != self.audio:
+                source = PairedClip(sound=stack.enter_context(open_clip(self.audio)), pictures=source)
+            yield source

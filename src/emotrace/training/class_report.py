@@ -1,0 +1,140 @@
+"""The finished cells of a comparison on clips of one class each -> its folder, as `comparison_report.py` for traces."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emotrace import metrics
+from emotrace.significance import PairedResult, paired_test
+from emotrace.training import comparison_figures as figures
+from emotrace.training import comparison_tables as tables
+from emotrace.training.cells import SystemCell, confusion, predictions, system_row
+from emotrace.training.comparison import Plan
+from emotrace.training.comparison_report import Report, environment, settings_text
+from emotrace.training.comparison_rows import Row, write_csv
+from emotrace.types import FloatArray
+from emotrace.writing import write_text
+
+PUBLISHED: Mapping[str, str] = MappingProxyType(
+    {
+        "fcn-attention": "IEMOCAP, 4 classes: WA 70.4 %, UA 63.9 %",
+        "g-fbp": "AFEW, EmotiW 2018: accuracy 62.48 % (attention-guided FBP)",
+        "am-fbp": "AFEW, EmotiW 2019: accuracy 63.09 %; IEMOCAP: 75.49 %",
+        "vaanet": "VideoEmotion-8: accuracy 54.5 %; Ekman-6: 55.3 %",
+        "cross-modal-metric": "RAVDESS: accuracy 89.25 %; CREMA-D: 84.57 %",
+    }
+)
+"""What the papers give: theirs, on their splits."""
+
+
+def write_class_report(chosen: Plan, failed: Mapping[str, str]) -> Report:
+    """Write everything that the finished cells say into the output folder.
+
+    Args:
+        chosen: the comparison.
+        failed: cells that failed, with the reason; they are named in the report.
+    """
+    output, classes = chosen.output, chosen.study.classes
+    done = [cell for cell in chosen.systems if chosen.is_done(cell)]
+    rows = [system_row(cell) for cell in done]
+    tested = _tests(done, len(classes))
+    files = [output / "settings.yaml", output / "environment.json", output / "results.md"]
+    write_text(files[0], settings_text(chosen))
+    write_text(files[1], environment(done))
+    keys = list(dict.fromkeys(cell.key for cell in done))
+    counts = {key: _sum([confusion(cell) for cell in done if cell.key == key]) for key in keys}
+    if rows:
+        drawn = output / "figures"
+        drawn.mkdir(parents=True, exist_ok=True)
+        write_csv(rows, output / "results.csv")
+        files += [output / "results.csv", *figures.recalls_figure(rows, drawn, len(classes))]
+        for key, matrix in counts.items():
+            files += figures.confusion_figure(matrix, classes, key, drawn)
+    write_text(files[2], _page(chosen, rows, counts, tested, failed))
+    return Report(tuple(rows), (), tested, tuple(files))
+
+
+def _sum(matrices: Sequence[Sequence[Sequence[int]]]) -> list[list[int]]:
+    total: list[list[int]] = np.sum([np.asarray(each) for each in matrices], axis=0).tolist()
+    return total
+
+
+def _page(
+    chosen: Plan,
+    rows: Sequence[Row],
+    counts: Mapping[str, list[list[int]]],
+    tested: Mapping[str, PairedResult],
+    failed: Mapping[str, str],
+) -> str:
+    study = chosen.study
+    held = (
+        f"{len(chosen.folds)} folds, {len(study.all_items)} clips in all."
+        if chosen.folds
+        else "Clips: " + ", ".join(f"{len(items)} {role}" for role, items in study.items.items()) + "."
+    )
+    parts = [
+        f"# Comparison on {study.corpus}",
+        f"{study.note} {held} {len(study.classes)} classes; chance is a UAR of {1 / len(study.classes):.3f}.",
+        "Published figures are of other splits, and mostly other data: **not comparable**.",
+    ]
+    if rows:
+        comparisons = {key: (test.difference, test.p_value) for key, test in tested.items()}
+        baseline = rows[0].system
+        table = tables.classes_markdown(rows, published=PUBLISHED, baseline=baseline, comparisons=comparisons)
+        parts += ["## Systems", _TABLE_WORDS.format(baseline=baseline), table, "## Confusions", _CONFUSION_WORDS]
+        for key, matrix in counts.items():
+            parts += [f"### {key}", tables.confusion_markdown(matrix, study.classes)]
+    if failed:
+        parts += ["## Failed", "\n".join(f"- {name}: {reason}" for name, reason in failed.items())]
+    return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def _tests(done: Sequence[SystemCell], num_classes: int) -> dict[str, PairedResult]:
+    """Return the paired test of every system against the first, over clips, all seeds that both have in all folds."""
+    groups: dict[str, dict[int, dict[int | None, SystemCell]]] = {}
+    for cell in done:
+        groups.setdefault(cell.key, {}).setdefault(cell.settings.seed, {})[cell.fold] = cell
+    found = {}
+    for key in list(groups)[1:]:
+        first, other = groups[next(iter(groups))], groups[key]
+        seeds = [seed for seed in sorted(first.keys() & other.keys()) if first[seed].keys() == other[seed].keys()]
+        if seeds:
+            truths, said = _by_clip([first[seed] for seed in seeds])
+            theirs = _by_clip([other[seed] for seed in seeds])[1]
+            found[key] = paired_test(truths, theirs, said, _MeanRecall(len(seeds), num_classes))
+    return found
+
+
+def _by_clip(seeds: Sequence[Mapping[int | None, SystemCell]]) -> tuple[list[FloatArray], list[FloatArray]]:
+    """Return truths and answers, one row [seeds * classes] per clip of all folds."""
+    kept = [
+        {f"{fold} {name}": pair for fold, cell in cells.items() for name, pair in predictions(cell).items()}
+        for cells in seeds
+    ]
+    return (
+        [np.concatenate([each[name][0] for each in kept]).ravel() for name in kept[0]],
+        [np.concatenate([each[name][1] for each in kept]).ravel() for name in kept[0]],
+    )
+
+
+@dataclass(frozen=True)
+class _MeanRecall:
+    """Mean over seeds of the unweighted average recall of values that stand as [clips, seeds, classes] in one row."""
+
+    seeds: int
+    num_classes: int
+
+    def __call__(self, truth: NDArray[np.float64], prediction: NDArray[np.float64]) -> float:
+        wanted, told = (each.reshape(-1, self.seeds, self.num_classes).argmax(axis=2) for each in (truth, prediction))
+        return fmean(metrics.unweighted_average_recall(wanted[:, k], told[:, k]) for k in range(self.seeds))
+
+
+_TABLE_WORDS = (
+    "Mean and standard deviation over seeds and folds. UAR: unweighted average recall, the mean over classes. The "
+    "difference is that of the UAR to {baseline}, by swapping whole clips."
+)
+_CONFUSION_WORDS = "Percent of each true class, all seeds and folds together."

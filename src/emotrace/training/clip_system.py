@@ -1,0 +1,59 @@
+"""A clip-level system with the standardisation of its sound."""
+
+from collections.abc import Sequence
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from emotrace.encoders.descriptor_mlp import standard_scores
+from emotrace.layers.clips import ClipAnswer, Clips, ClipSizes, ClipSystem
+from emotrace.training.tracks import Track
+
+
+class StandardisedClipSystem(nn.Module):
+    """A clip-level system whose spectrograms are standardised with the statistics of the training recordings.
+
+    All cells of a spectrogram share one mean and one deviation, as in Zhang et al. 2021.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, system: nn.Module, sizes: ClipSizes) -> None:
+        super().__init__()
+        self.system = system
+        self.sizes = sizes
+        self.register_buffer("mean", torch.zeros(1))
+        self.register_buffer("deviation", torch.ones(1))
+
+    @property
+    def inner(self) -> ClipSystem:
+        """The system itself, as what it is beside a module."""
+        return cast(ClipSystem, self.system)
+
+    def forward(self, clips: Clips) -> ClipAnswer:
+        """Return the system's answer."""
+        return self.inner(self._standardised(clips))
+
+    def loss(self, clips: Clips) -> Tensor:
+        """Return the system's loss."""
+        return self.inner.loss(self._standardised(clips))
+
+    def _standardised(self, clips: Clips) -> Clips:
+        if not clips.sound.shape[-1]:
+            return clips
+        scores = standard_scores(clips.sound, self.mean, self.deviation)
+        return clips._replace(sound=torch.where(clips.sound_valid[..., None], scores, 0.0))
+
+    def fit_standardiser(self, tracks: Sequence[Track]) -> None:
+        """Take mean and standard deviation over the frames with speech of the training recordings."""
+        count, total, squares = 0, 0.0, 0.0
+        for track in tracks:
+            used = track.voice[torch.unique(track.voice_index[track.audio_valid]).clamp(min=0)].double()
+            count, total = count + used.numel(), total + float(used.sum())
+            squares += float(used.square().sum())
+        if count:
+            mean = total / count
+            self.mean.fill_(mean)
+            self.deviation.fill_(max(squares / count - mean**2, 1e-12) ** 0.5)

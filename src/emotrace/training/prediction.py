@@ -1,0 +1,65 @@
+"""A trained system and a recording -> what it says at every tick, or of the recording as a whole."""
+
+import torch
+
+from emotrace.layers.clips import ClipAnswer
+from emotrace.layers.heads import circumplex_mean
+from emotrace.layers.steps import SystemOutput
+from emotrace.training.clip_batches import ClipReading, ending_at
+from emotrace.training.clip_system import StandardisedClipSystem
+from emotrace.training.settings import SystemSettings
+from emotrace.training.systems import AnySystem, clip_reading_of, reading_of
+from emotrace.training.tracks import Track, on_ticks
+
+_WINDOWS_AT_ONCE = 32
+
+
+@torch.inference_mode()
+def predict(system: AnySystem, settings: SystemSettings, track: Track) -> SystemOutput:
+    """Return what the system says at every tick of a recording, [T, ...], arousal and valence within [-1, 1].
+
+    A clip-level system looks at the last `window_seconds` again and again; its arousal and valence are the mean of the
+    classes' circumplex coordinates by their probabilities.
+    """
+    heard = track.without(settings.only)
+    if isinstance(system, StandardisedClipSystem):
+        return _slid(system, settings, heard)
+    how = reading_of(settings, track.ticks_per_second)
+    said = system(how.whole(heard))
+    on = [on_ticks(part[0], len(track), how.step_ticks) for part in said]
+    return SystemOutput(on[0].clamp(-1, 1), on[1], on[2], on[3])
+
+
+@torch.inference_mode()
+def predict_class(system: AnySystem, settings: SystemSettings, track: Track) -> torch.Tensor:
+    """Return [C]: probabilities of the classes for a recording as a whole.
+
+    A clip-level system looks at all of it at once; of a frame-level system it is the mean over the steps at which
+    anything is known.
+    """
+    heard = track.without(settings.only)
+    if isinstance(system, StandardisedClipSystem):
+        how = clip_reading_of(settings, track.ticks_per_second)
+        whole: ClipAnswer = system(how.batch([heard], [(0, len(heard))]))
+        return whole.logits[0].softmax(dim=-1)
+    said: SystemOutput = system(reading_of(settings, track.ticks_per_second).whole(heard))
+    shares = said.emotion_logits[0].softmax(dim=-1)
+    return shares[said.valid[0]].mean(dim=0) if said.valid.any() else shares.mean(dim=0)
+
+
+def _slid(system: StandardisedClipSystem, settings: SystemSettings, track: Track) -> SystemOutput:
+    how: ClipReading = clip_reading_of(settings, track.ticks_per_second)
+    step = max(1, round(settings.step_seconds * track.ticks_per_second))
+    window = round(settings.window_seconds * track.ticks_per_second)
+    spans = [ending_at(stop, window) for stop in range(step, len(track) + 1, step)] or [(0, len(track))]
+    logits, weights, known = [], [], []
+    for first in range(0, len(spans), _WINDOWS_AT_ONCE):
+        chosen = spans[first : first + _WINDOWS_AT_ONCE]
+        clips = how.batch([track] * len(chosen), chosen)
+        answer = system(clips)
+        logits.append(answer.logits)
+        weights.append(answer.audio_weight)
+        known.append(clips.pictures_valid.flatten(1).any(dim=1) | clips.sound_valid.flatten(1).any(dim=1))
+    every = torch.cat(logits)
+    said = circumplex_mean(every, track.classes), every, torch.cat(weights), torch.cat(known)
+    return SystemOutput(*(on_ticks(part, len(track), step) for part in said))

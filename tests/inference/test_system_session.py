@@ -1,0 +1,177 @@
+"""A bundle of one graph says of a file what the system said in training: the same numbers, however the file is cut."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from emotrace.bundle import Bundle, load_bundle
+from emotrace.corpora.labelled import LabelledClip
+from emotrace.features.extract import extract
+from emotrace.features.faces import make_detector
+from emotrace.inference.offline import analyze
+from emotrace.inference.system_session import SystemSession
+from emotrace.labels import EMOTIONS
+from emotrace.media import open_clip
+from emotrace.training.default import RECIPE
+from emotrace.training.extraction import extract_all
+from emotrace.training.prediction import predict, predict_class
+from emotrace.training.presets import PRESETS
+from emotrace.training.settings import EncoderSettings, SystemSettings
+from emotrace.training.study import bundle_faces
+from emotrace.training.system_bundle import fits_a_bundle, save_as_bundle
+from emotrace.training.systems import SavedSystem, build, is_clip_level, sizes_of
+from emotrace.training.tracks import Track, encode_faces, load_track
+from tests.corpora.miniature_clips import write_clip
+
+KEYS = (
+    *("leader-follower", "fcn-attention", "g-fbp", "ag-fbp", "am-fbp", "vaanet", "cross-modal-metric"),
+    *("modular-hierarchy", "lstm-ensemble", "decision-fusion", "leader-follower-own"),
+)
+CLASSES = ("anger", "happiness", "frustration", "calm")
+pytestmark = pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> LabelledClip:
+    path = tmp_path_factory.mktemp("clip") / "talk.mp4"
+    write_clip(path, arousal=0.5, valence=0.4, seconds=5.3)
+    return LabelledClip("talk", "somebody", "train", "anger", path, path)
+
+
+@pytest.fixture(scope="module")
+def features(clip: LabelledClip, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("features")
+    extract_all([clip], RECIPE, ["descriptors", "log-mel", "log-spectrogram"], folder, dict, lambda *_: None)
+    digest, encode = bundle_faces()
+    encode_faces([clip], RECIPE, folder, encode, folder / "regions-bundle", digest)
+    return folder
+
+
+def settings_of(key: str) -> SystemSettings:
+    return PRESETS[key].settings
+
+
+def track_of(key: str, clip: LabelledClip, features: Path) -> Track:
+    return load_track(features, clip, settings_of(key).front_end, features / "regions-bundle", 25.0, CLASSES)
+
+
+def saved(settings: SystemSettings, track: Track) -> SavedSystem:
+    """Return a system with drawn weights, its standardisation fitted."""
+    system = build(settings, sizes_of(settings, track))
+    system.fit_standardiser([track])
+    generator = torch.Generator().manual_seed(1)
+    for name, value in system.named_buffers():
+        if "running_mean" in name:  # so that batch normalisation is not the identity
+            value.copy_(0.1 * torch.randn(value.shape, generator=generator))
+    return SavedSystem(system.eval(), settings, 0, ())
+
+
+def bundle_of(key: str, clip: LabelledClip, features: Path, folder: Path) -> tuple[SavedSystem, Track, Bundle]:
+    track = track_of(key, clip, features)
+    system = saved(settings_of(key), track)
+    bundle = save_as_bundle(folder / "bundle", system, {}, "nothing", tells_emotions=True)
+    return system, track, bundle
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_a_file_gets_the_answers_that_training_saw(
+    key: str, clip: LabelledClip, features: Path, tmp_path: Path
+) -> None:
+    system, track, bundle = bundle_of(key, clip, features, tmp_path)
+    assert clip.video is not None
+    timeline = analyze(clip.video, bundle=bundle)
+    expected = predict(system.system, system.settings, track)
+    known = np.isfinite(timeline["arousal"])
+    assert known.mean() > 0.8
+    assert len(timeline) == len(track)
+    for place, name in enumerate(("arousal", "valence")):
+        np.testing.assert_allclose(timeline[name][known], expected.arousal_valence[known, place].numpy(), atol=5e-3)
+    shares = expected.emotion_logits.softmax(dim=-1).numpy()[known]
+    np.testing.assert_allclose(timeline["anger"][known], shares[:, 0], atol=5e-3)
+    np.testing.assert_allclose(timeline["neutral"][known], shares[:, 3], atol=5e-3)  # calm counts as neutral
+    assert np.isnan(timeline["disgust"]).all()  # no class stands for it
+    np.testing.assert_allclose(
+        timeline["audio_weight"][known], expected.audio_weight.numpy()[known], atol=5e-3, equal_nan=True
+    )
+
+
+@pytest.mark.parametrize("key", [key for key in KEYS if is_clip_level(settings_of(key))])
+def test_a_short_recording_is_also_looked_at_as_a_whole(
+    key: str, clip: LabelledClip, features: Path, tmp_path: Path
+) -> None:
+    system, track, bundle = bundle_of(key, clip, features, tmp_path)
+    assert clip.video is not None
+    timeline = analyze(clip.video, bundle=bundle)
+    expected = predict_class(system.system, system.settings, track)
+    told = timeline.metadata.clip_probabilities
+    assert tuple(told) == CLASSES
+    np.testing.assert_allclose(list(told.values()), expected.numpy(), atol=5e-3)
+    assert timeline.summary()["clip_class"] == CLASSES[int(expected.argmax())]
+
+
+@pytest.mark.parametrize("key", ["leader-follower", "vaanet"])
+@pytest.mark.parametrize("block_seconds", [0.36, 1.0])
+def test_the_length_of_a_block_changes_nothing(
+    key: str, block_seconds: float, clip: LabelledClip, features: Path, tmp_path: Path
+) -> None:
+    _, _, bundle = bundle_of(key, clip, features, tmp_path)
+    assert clip.video is not None
+    session = SystemSession(bundle, num_threads=1)
+    finder = make_detector(bundle.recipe.video.detector)
+
+    def run(seconds: float) -> np.ndarray:
+        state, parts = session.initial_state(), []
+        with open_clip(clip.video or Path()) as media:
+            for block in extract(media, bundle.recipe, finder, block_seconds=seconds):
+                estimates, state = session.run(block, state)
+                parts.append(np.stack([estimates.arousal, estimates.valence], axis=1))
+        return np.concatenate(parts)
+
+    whole, cut = run(100.0), run(block_seconds)
+    first = int(0.8 * 25)  # before the first answer a whole knows more than its parts
+    np.testing.assert_allclose(cut[first:], whole[first:], atol=1e-4, equal_nan=True)
+
+
+def test_what_a_long_recording_needs_does_not_grow(clip: LabelledClip, features: Path, tmp_path: Path) -> None:
+    _, _, bundle = bundle_of("leader-follower", clip, features, tmp_path)
+    session, state = SystemSession(bundle, num_threads=1), None
+    finder = make_detector(bundle.recipe.video.detector)
+    state, held = session.initial_state(), []
+    assert clip.video is not None
+    for _ in range(12):
+        with open_clip(clip.video) as media:
+            for block in extract(media, bundle.recipe, finder):
+                _, state = session.run(block, state)
+                held.append(len(state.history))
+    graph = bundle.manifest.system
+    assert graph is not None
+    assert graph.level == "frame"
+    assert held[-1] == held[-2] == (graph.context_steps + 1) * graph.step_ticks + graph.heard
+
+
+def test_sound_alone_and_pictures_alone_are_answered(features: Path, clip: LabelledClip, tmp_path: Path) -> None:
+    _, _, bundle = bundle_of("ag-fbp", clip, features, tmp_path)
+    write_clip(tmp_path / "voice.wav", arousal=0.5, valence=0.4, seconds=3.0, video=False)
+    write_clip(tmp_path / "face.mp4", arousal=0.5, valence=0.4, seconds=3.0, audio=False)
+    heard, seen = (analyze(tmp_path / name, bundle=bundle) for name in ("voice.wav", "face.mp4"))
+    assert np.nanmax(np.abs(heard["video_weight"])) < 1e-6
+    assert np.nanmax(np.abs(seen["audio_weight"])) < 1e-6
+    for timeline in (heard, seen):
+        assert abs(sum(timeline.metadata.clip_probabilities.values()) - 1) < 1e-3
+
+
+def test_a_bundle_says_at_which_level_it_answers(features: Path, clip: LabelledClip, tmp_path: Path) -> None:
+    assert load_bundle().manifest.level == "frame"
+    for key, level in (("leader-follower", "frame"), ("vaanet", "clip")):
+        _, _, bundle = bundle_of(key, clip, features, tmp_path / key)
+        assert load_bundle(bundle.folder).manifest.level == level
+        assert ("clip-level" in bundle.card) == (level == "clip")
+
+
+def test_what_reads_the_waveform_fits_no_bundle() -> None:
+    assert not fits_a_bundle(PRESETS["end-to-end-lstm"].settings)
+    own = EncoderSettings(backbone="own")
+    assert fits_a_bundle(PRESETS["vaanet"].settings.model_copy(update={"visual": own}))
+    assert "neutral" in EMOTIONS
