@@ -27,7 +27,7 @@ from tests.corpora.miniature_clips import write_clip
 
 KEYS = (
     *("leader-follower", "fcn-attention", "g-fbp", "ag-fbp", "am-fbp", "vaanet", "cross-modal-metric"),
-    *("modular-hierarchy", "lstm-ensemble", "decision-fusion", "leader-follower-own"),
+    *("modular-hierarchy", "lstm-ensemble", "decision-fusion", "leader-follower-own", "vaanet-own"),
 )
 CLASSES = ("anger", "happiness", "frustration", "calm")
 pytestmark = pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
@@ -50,7 +50,9 @@ def features(clip: LabelledClip, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 def settings_of(key: str) -> SystemSettings:
-    return PRESETS[key].settings
+    settings = PRESETS[key.removesuffix("-own")].settings
+    own = EncoderSettings(backbone="own")
+    return settings.model_copy(update={"visual": own}) if key.endswith("-own") else settings
 
 
 def track_of(key: str, clip: LabelledClip, features: Path) -> Track:

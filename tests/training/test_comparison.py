@@ -11,6 +11,7 @@ import yaml
 from typer.testing import CliRunner
 
 from emotrace.app.cli import app
+from emotrace.errors import SettingsError
 from emotrace.training import cells, comparison, opening
 from emotrace.training.comparison_rows import read_csv, read_stage_one
 from emotrace.training.face_networks import FACE_NETWORKS
@@ -21,14 +22,25 @@ from emotrace.training.systems import load_system
 
 
 def test_groups_stand_for_their_keys_and_none_stands_twice() -> None:
-    assert comparison.resolve(["concatenation", "figure-6", "kalman-fusion"])[:3] == [
+    assert comparison.resolve(["concatenation", "figure-6", "kalman-fusion"], "synthetic")[:3] == [
         "concatenation",
         "bimodal-attention",
         "kalman-fusion",
     ]
-    everything = comparison.resolve(["all"])
+    everything = comparison.resolve(["all"], "composed")
     assert set(everything) == {*PRESETS, *FACE_NETWORKS}
     assert len(everything) == len(set(everything))
+
+
+def test_groups_go_without_what_a_corpus_has_no_labels_for() -> None:
+    traces, classes = (set(comparison.resolve(["all"], corpus)) for corpus in ("recola", "ravdess"))
+    assert "vaanet" not in traces
+    assert "vgg19" in traces
+    assert {"vaanet", "fcn-attention", "leader-follower", "modular-hierarchy"} <= classes
+    assert not classes & {*FACE_NETWORKS, "attention-improved-alexnet"}
+    for key, corpus in (("vaanet", "recola"), ("vgg19", "ravdess"), ("clip-level", "synthetic")):
+        with pytest.raises(SettingsError, match=corpus):
+            comparison.resolve([key], corpus)
 
 
 def test_a_wrong_name_is_told_before_anything_is_made(tmp_path: Path) -> None:
@@ -72,6 +84,8 @@ def test_a_folder_that_is_no_recola_is_named_with_what_is_missing(tmp_path: Path
     assert not (tmp_path / "out").exists()
 
 
+TRACE_PRESETS = [key for key in comparison.resolve(["all"], "synthetic") if key in PRESETS]
+"""Without the clip-level systems, which learn classes."""
 SMALL = ["compare", "all", "--corpus", "synthetic", "--small", "--seeds", "1"]
 """Every key on a generated corpus."""
 
@@ -89,7 +103,7 @@ def test_every_system_learns_from_a_generated_corpus_and_its_checkpoint_reloads(
 
 def _assert_all_learnt(compared: Path) -> None:
     rows = {row.system: row for row in read_csv(compared / "results.csv")}
-    assert set(rows) == set(PRESETS)
+    assert set(rows) == set(TRACE_PRESETS)
     worse = {
         key: (row.figure("ccc_arousal"), row.figure("ccc_valence"))
         for key, row in rows.items()
@@ -107,7 +121,7 @@ def _assert_all_learnt(compared: Path) -> None:
 def _assert_checkpoints_give_what_was_judged(compared: Path) -> None:
     chosen = opening.open_study("synthetic", None, compared, small=True)
     delay = yaml.safe_load((compared / "settings.yaml").read_text())["label_delay_ticks"]
-    for key in PRESETS:
+    for key in TRACE_PRESETS:
         folder = compared / "cells" / key / "seed-0"
         saved = load_system(folder)
         settings = saved.settings

@@ -1,10 +1,22 @@
 """Few numbers -> recordings as a system may read them, whose labels stand in voice and face."""
 
+from dataclasses import replace
+
 import torch
 
 from emotrace.training.tracks import Track
 
 RATE_HZ = 25.0
+
+
+def sliced(of: Track, bands: int) -> Track:
+    """Return the same whose voice is a slice of a spectrogram at every tick; its lowest bands follow the labels."""
+    ticks = len(of)
+    generator = torch.Generator().manual_seed(ticks)
+    voice = torch.randn(ticks, 4, bands, generator=generator)
+    voice[:, :, :8] += 3 * of.arousal_valence[:, None, :1]
+    voice[:, :, 8:16] += 3 * of.arousal_valence[:, None, 1:]
+    return replace(of, voice=voice.half(), voice_index=torch.arange(ticks))
 
 
 def track(name: str = "a", ticks: int = 200, seed: int = 0, *, voice_shape: tuple[int, ...] = (6,)) -> Track:

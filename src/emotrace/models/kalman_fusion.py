@@ -10,7 +10,8 @@ Axes: B recordings, S steps, M modalities (voice, face), C channels (arousal, va
 a modality's vector.
 """
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -74,7 +75,8 @@ class KalmanFusion(nn.Module):
         said = torch.stack([self.voice(voice_vectors(steps)), self.face(face_vectors(steps))], dim=2)
         known = torch.stack([steps.audio_valid, steps.video_valid], dim=2)
         precision = known.unsqueeze(-1) / self.noise
-        state, _ = kalman_filter(said, precision, self.drift, self.start_mean, self.start_variance)
+        run = _filter_for_a_graph() if torch.onnx.is_in_onnx_export() else kalman_filter
+        state, _ = run(said, precision, self.drift, self.start_mean, self.start_variance)
         scores = state[..., 2:].clamp_min(_LEAST_SCORE)
         share = (precision[:, :, 0] / precision.sum(dim=2))[..., :2].mean(dim=-1)
         return SystemOutput(
@@ -133,6 +135,7 @@ def kalman_filter(
     """
     gathered = precision.sum(dim=2)
     weighted = (precision * measured).sum(dim=2)
+    mean, variance = mean.expand_as(gathered[:, 0]), variance.expand_as(gathered[:, 0])
     means, variances = [], []
     for step in range(measured.shape[1]):
         predicted = variance + drift if step else variance
@@ -141,6 +144,17 @@ def kalman_filter(
         means.append(mean)
         variances.append(variance)
     return torch.stack(means, dim=1), torch.stack(variances, dim=1)
+
+
+def _filter_for_a_graph() -> Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """Return `kalman_filter` with a loop that export keeps; as Python it would fix the number of steps."""
+    with warnings.catch_warnings():
+        # The exporter that replaces scripts cannot keep an LSTM's number of steps free, see `tests/models`.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        scripted: Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]] = torch.jit.script(
+            kalman_filter
+        )
+    return scripted
 
 
 class _Walk:

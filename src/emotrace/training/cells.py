@@ -8,7 +8,6 @@ import os
 import threading
 import time
 import warnings
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,16 +18,14 @@ from emotrace.corpora.rated import Dimension
 from emotrace.errors import EmotraceError
 from emotrace.postprocessing import STEPS, Step
 from emotrace.training.arrays import read_arrays, write_arrays
-from emotrace.training.clip_training import train_clip_system
 from emotrace.training.commit import commit
 from emotrace.training.comparison_rows import Row, StageOneRow
 from emotrace.training.judging import judge, judge_classes
 from emotrace.training.settings import SystemSettings
 from emotrace.training.stage_one import StageOneSettings, train_network
 from emotrace.training.study import Study, claim
-from emotrace.training.system_training import train_system
-from emotrace.training.systems import AnySystem, is_clip_level, load_system, save_system, sizes_of
-from emotrace.training.tracks import Track
+from emotrace.training.systems import load_system, save_system, sizes_of
+from emotrace.training.train import train
 from emotrace.types import FloatArray
 from emotrace.writing import json_text, write_text
 
@@ -166,7 +163,8 @@ def _run_system(study: Study, cell: SystemCell) -> dict[str, Any]:
     front_end, faces = settings.front_end, settings.faces
     training, validation = (study.tracks(role, front_end, faces) for role in ("train", "validation"))
     started = time.monotonic()
-    system = _trained(study, cell, training, validation)
+    folder, whole = cell.folder / "training", study.tells_classes
+    system = train(training, validation, settings, folder, whole=whole)
     seconds = _in_all(cell.folder, time.monotonic() - started)
     learnt = [item.name for role in ("train", "validation") for item in study.items[role]]
     save_system(cell.folder, system, settings, sizes_of(settings, training[0]), study.label_delay_ticks, learnt)
@@ -188,13 +186,6 @@ def _run_system(study: Study, cell: SystemCell) -> dict[str, Any]:
         "weight_points": judgement.weight_points,
         "confusion": judgement.confusion,
     }
-
-
-def _trained(study: Study, cell: SystemCell, training: Sequence[Track], validation: Sequence[Track]) -> AnySystem:
-    folder, whole = cell.folder / "training", study.tells_classes
-    if is_clip_level(cell.settings):
-        return train_clip_system(training, validation, cell.settings, folder, whole=whole)
-    return train_system(training, validation, cell.settings, folder, resume=True, whole=whole)
 
 
 def _in_all(folder: Path, seconds: float) -> float:

@@ -30,7 +30,7 @@ from emotrace.training.face_networks import FACE_NETWORKS
 from emotrace.training.presets import PRESETS
 from emotrace.training.settings import Settings, SystemSettings
 from emotrace.training.stage_one import StageOneSettings, regions_of_improved_alexnet
-from emotrace.training.study import Study, bundle_faces
+from emotrace.training.study import CLASS_CORPORA, EMOTION_CORPORA, Study, bundle_faces
 from emotrace.training.systems import clip_reading_of, is_clip_level, reading_of
 
 _COMPARED_IN_FIGURE_6 = (
@@ -83,28 +83,44 @@ def small(settings: ComparisonSettings) -> ComparisonSettings:
     return settings.model_copy(update={"is_small": True, "stage_one": tiny})
 
 
-def resolve(keys: Sequence[str]) -> list[str]:
+def resolve(keys: Sequence[str], corpus: str) -> list[str]:
     """Return presets and face networks by their names, groups taken apart, none twice.
 
-    Groups go without what needs openSMILE where that is not installed.
+    Groups go without what cannot run: without openSMILE where that is not installed, without what the corpus has no
+    labels for.
 
     Raises:
-        SettingsError: a name is unknown, or needs openSMILE.
+        SettingsError: a name is unknown, or cannot run.
     """
-    hears_all = find_spec("opensmile") is not None
     found: dict[str, None] = {}
     for key in keys:
         if key not in PRESETS and key not in FACE_NETWORKS and key not in GROUPS:
             known = ", ".join((*GROUPS, *PRESETS, *FACE_NETWORKS))
             raise SettingsError(f"There is no system {key!r} to compare: expected some of {known}.")
-        if not hears_all and _needs_opensmile(key):
-            raise SettingsError(f"{key} needs openSMILE: run pip install 'emotrace[opensmile]', or leave it out.")
-        found |= dict.fromkeys(each for each in GROUPS.get(key, (key,)) if hears_all or not _needs_opensmile(each))
+        reasons = {each: _what_hinders(each, corpus) for each in GROUPS.get(key, (key,))}
+        reason = reasons.get(key) or next(filter(None, reasons.values()), None)
+        if all(reasons.values()) and reason:
+            raise SettingsError(reason)
+        found |= dict.fromkeys(each for each, why in reasons.items() if not why)
     return list(found)
 
 
-def _needs_opensmile(key: str) -> bool:
-    return key in PRESETS and PRESETS[key].settings.front_end == "egemaps"
+def _what_hinders(key: str, corpus: str) -> str | None:
+    """Return why a system cannot run on a corpus, None where it can."""
+    if key in FACE_NETWORKS or PRESETS[key].settings.faces != "bundle":
+        if corpus in CLASS_CORPORA:
+            return (
+                f"{key}: face networks of stage one learn arousal or valence over time, and {corpus} has classes of "
+                "clips: choose other systems."
+            )
+    elif PRESETS[key].settings.front_end == "egemaps" and find_spec("opensmile") is None:
+        return f"{key} needs openSMILE: run pip install 'emotrace[opensmile]', or leave it out."
+    elif is_clip_level(PRESETS[key].settings) and corpus not in EMOTION_CORPORA:
+        return (
+            f"{key} learns classes of emotion, and {corpus} has no labels of them: choose one of "
+            f"{', '.join(EMOTION_CORPORA)}, or another system."
+        )
+    return None
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,11 +154,11 @@ class Plan:
         return is_done(self.study_of(cell), cell)
 
 
-def check(keys: Sequence[str], seeds: int) -> list[str]:
+def check(keys: Sequence[str], seeds: int, corpus: str) -> list[str]:
     """Return what `resolve` does, after a look at the number of seeds."""
     if seeds < 1:
         raise SettingsError(f"--seeds {seeds}: expected one at least, better three.")
-    return resolve(keys)
+    return resolve(keys, corpus)
 
 
 def plan(
@@ -158,9 +174,7 @@ def plan(
     Raises:
         SettingsError: a name is unknown, a system cannot learn what the corpus tells, or there is no seed.
     """
-    chosen = check(keys, seeds)
-    if study.tells_classes:
-        _refuse_traces(chosen, study)
+    chosen = check(keys, seeds, study.corpus)
     systems = [
         _system_cell(key, fold, seed, output, settings)
         for key in chosen
@@ -176,20 +190,6 @@ def plan(
         for place in range(len(DIMENSIONS))
     ]
     return Plan(study, tuple(systems), tuple(faces), settings, output, tuple(folds))
-
-
-def _refuse_traces(keys: Sequence[str], study: Study) -> None:
-    """Refuse what has no classes to tell.
-
-    Raises:
-        SettingsError: a key is a face network of one dimension.
-    """
-    faces = [key for key in keys if key in FACE_NETWORKS or PRESETS[key].settings.faces != "bundle"]
-    if faces:
-        raise SettingsError(
-            f"{', '.join(faces)}: face networks of stage one learn arousal or valence over time, and {study.corpus} "
-            "has classes of clips: name the systems to compare."
-        )
 
 
 def _system_cell(key: str, fold: int | None, seed: int, output: Path, settings: ComparisonSettings) -> SystemCell:

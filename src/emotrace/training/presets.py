@@ -150,16 +150,6 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
             _trained("leader-follower", front_end="log-mel", main_loss="windowed-ccc", stretches_per_epoch=160),
             "face leads, log-mel and MFCC follow, causal convolutions over time (ABAW2)",
         ),
-        "leader-follower-own": Preset(
-            _trained(
-                "leader-follower",
-                front_end="log-mel",
-                main_loss="windowed-ccc",
-                visual={"backbone": "own"},
-                stretches_per_epoch=80,
-            ),
-            "the same with its own IR-50, small, nothing pre-trained",
-        ),
         "fcn-attention": Preset(
             _bilinear("fcn-attention"),
             "voice alone: convolutions and attention to cells",

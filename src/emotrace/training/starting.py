@@ -79,7 +79,7 @@ def compare(
     base = comparison.ComparisonSettings()
     chosen = settings.override(comparison.small(base) if small else base, list(assignments))
     challenge = challenge_settings(protocol)
-    comparison.check(keys, seeds)  # before a corpus is made
+    comparison.check(keys, seeds, corpus)  # before a corpus is made
     studies = open_folds(corpus, root, output) if folds else []
     study = studies[0] if studies else open_study(corpus, root, output, small=small, challenge=challenge)
     plan = comparison.settle_delay(comparison.plan(keys, study, seeds, output, chosen, studies))

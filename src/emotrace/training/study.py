@@ -30,6 +30,8 @@ from emotrace.writing import write_text
 TRACE_CORPORA = ("recola", "synthetic", "composed", "folder", "affwild2")
 CLASS_CORPORA = ("ravdess", "cremad", "iemocap", "iemocap-6", "afew", "videoemotion8", "ekman6")
 CORPORA = (*TRACE_CORPORA, *CLASS_CORPORA)
+EMOTION_CORPORA = ("composed", *CLASS_CORPORA)
+"""Whose recordings have labels of emotions."""
 ROLES = ("train", "validation", "test")
 """Learnt from, stopped by, judged on."""
 SHORTEST_SECONDS = 1.0
