@@ -1,4 +1,4 @@
-"""Every system that can be trained -> the tables of docs/systems.md: `python -m benchmarks.systems [--results CSV ...]`.
+"""Every system that can be trained -> the tables of docs/systems.md: `make systems-page [RESULTS=CSV]`.
 
 Counts parameters and measures the time of an answer. What a system reaches here is read from files that `emotrace
 compare` wrote (`--results`) and from the tables of docs/results.md; what papers publish stands in `PUBLISHED`.
@@ -121,8 +121,8 @@ def ordered() -> list[str]:
 def conditions() -> str:
     """Return where and how the figures were made."""
     return (
-        f"Measured at commit `{commit()}`: {platform.machine()}, torch {torch.__version__}, no GPU, one thread; time of "
-        f"the processor, median of {_RUNS} answers to {_SECONDS:g} s of features of a composed recording."
+        f"Measured at commit `{commit()}`: {platform.machine()}, torch {torch.__version__}, no GPU, one thread; time "
+        f"of the processor, median of {_RUNS} answers to {_SECONDS:g} s of features of a composed recording."
     )
 
 

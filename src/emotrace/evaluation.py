@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from emotrace.errors import CorpusError, SettingsError
 from emotrace.features.extract import extract
 from emotrace.inference.recordings import face_material, speech_corpora, voice_material
 from emotrace.inference.session import Estimates, Session, Voice
+from emotrace.inference.system_session import SystemSession, open_session
 from emotrace.labels import EMOTIONS, VOICE_CLASSES
 from emotrace.media import open_clip
 from emotrace.recipe import Recipe
@@ -60,8 +61,15 @@ def evaluate(bundle: Bundle, corpus: str, root: Path, split: str, *, only: Only 
     """
     if split not in ferplus.FOLDERS:
         raise SettingsError(f"--split {split}: expected one of {', '.join(ferplus.FOLDERS)}.")
-    session = Session(bundle)
     base: Figures = {"bundle": bundle.manifest.name, "bundle_digest": bundle.digest, "corpus": corpus, "split": split}
+    if corpus == "composed":
+        return base | {"only": only} | composed_figures(open_session(bundle), root, split, only)
+    if bundle.manifest.system is not None:
+        raise SettingsError(
+            f"Bundle {bundle.manifest.name} is one graph without branches, and {corpus} judges branches: choose "
+            "composed, or evaluate the folder of the trained system, which holds system.json."
+        )
+    session = Session(bundle)
     if corpus == "ferplus":
         _refuse(only, "voice", corpus)
         return base | {"only": "face"} | face_figures(session, ferplus.read(root, split))
@@ -72,8 +80,6 @@ def evaluate(bundle: Bundle, corpus: str, root: Path, split: str, *, only: Only 
         if not utterances:
             raise CorpusError(f"{root} holds no {corpus} recording of the {split} split: copy the whole corpus.")
         return base | {"only": "voice"} | voice_figures(session.branches.voice, bundle.recipe, utterances, labels)
-    if corpus == "composed":
-        return base | {"only": only} | composed_figures(session, root, split, only)
     raise SettingsError(f"--corpus {corpus}: expected one of {', '.join(CORPORA)}.")
 
 
@@ -154,7 +160,7 @@ def composed_material(root: Path, split: str) -> Material:
     return Material(voices, face_material(root, split))
 
 
-def composed_figures(session: Session, root: Path, split: str, only: Only) -> Figures:
+def composed_figures(session: Session | SystemSession, root: Path, split: str, only: Only) -> Figures:
     """Return figures on composed recordings under each of `CONDITIONS`; the same recordings every time."""
     material = composed_material(root, split)
     recipe = session.bundle.recipe
@@ -168,7 +174,7 @@ def composed_figures(session: Session, root: Path, split: str, only: Only) -> Fi
     return figures
 
 
-def _trace_figures(session: Session, compositions: Sequence[Composition], only: Only) -> Figures:
+def _trace_figures(session: Session | SystemSession, compositions: Sequence[Composition], only: Only) -> Figures:
     """Ticks at which nothing is known count as arousal 0, valence 0 and neutral: an unknown answer is no way out."""
     said, truth, emotion, true_emotion = [], [], [], []
     for composition in compositions:
@@ -207,9 +213,9 @@ def trace_scores(
     }
 
 
-def _estimates(session: Session, composition: Composition, only: Only) -> Estimates:
+def _estimates(session: Session | SystemSession, composition: Composition, only: Only) -> Estimates:
     finder = None if only == "voice" else KnownFace(session.bundle.recipe)
-    state = session.initial_state()
+    state: Any = session.initial_state()  # each kind of session has its own
     parts = []
     for features in extract(composition, session.bundle.recipe, finder, hear=only != "face"):
         found, state = session.run(features, state)

@@ -17,6 +17,9 @@ def summary_in_words(timeline: Timeline) -> str:
         sentences.append("That is too little to read an emotion from, so the trace is empty.")
     else:
         sentences.append(_words_on_emotions(summary, summary["dominant_emotion"]))
+    if summary["clip_class"] is not None:
+        share = summary["clip_probabilities"][summary["clip_class"]]
+        sentences.append(f"Taken as a whole, the recording is told as {summary['clip_class']} ({share:.2f}).")
     sentences += _words_on_coordinates(summary)
     audio, video = summary["audio_share"], summary["video_share"]
     if audio is not None and video is not None and 0 < audio < 1:

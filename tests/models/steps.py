@@ -1,13 +1,53 @@
-"""Toy recordings whose voice and face both carry the labels, for tests of compared systems."""
+"""Toy recordings whose voice, face and waveform carry the labels, and what tests of every frame-level system need.
+
+Axes as in `layers/steps.py`.
+"""
 
 import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
-from emotrace.layers.steps import Sizes, Steps, SystemOutput
-from tests.models.steps_b import zeroed
+from emotrace.layers.steps import Sizes, Steps, System, SystemOutput
+from emotrace.losses import ccc_loss
 
-EMOTIONS_SHOWN = 4
-"""One for each quadrant of arousal and valence."""
+SIZES = Sizes(voice_shape=(12,), num_regions=4, region_dim=6, crop_side=24, step_samples=320, steps_per_second=5)
+SPECTRA = Sizes(voice_shape=(48, 36), num_regions=4, region_dim=6, crop_side=24, step_samples=320, steps_per_second=5)
+
+
+def toy(sizes: Sizes, pictures: int, *, recordings: int = 4, steps: int = 20, seed: int = 0) -> Steps:
+    """Return recordings of slowly moving labels, of every kind of step: both modalities, voice, face, neither."""
+    generator = Generator().manual_seed(seed)
+    phase = torch.rand(recordings, 1, 2, generator=generator) * 6
+    labels = torch.sin(torch.arange(steps)[None, :, None] * torch.tensor([0.3, 0.45]) + phase)
+    emotion = (labels[..., 0] > 0).long() + 2 * (labels[..., 1] > 0).long()
+    kind = torch.rand(recordings, steps, generator=generator)
+    audio_valid, video_valid = kind < 0.8, (kind > 0.2) & (kind < 0.95)
+
+    def noisy(values: Tensor, scale: float) -> Tensor:
+        return values + scale * torch.randn(values.shape, generator=generator)
+
+    arousal, valence = labels[..., 0], labels[..., 1]
+    level = torch.nn.functional.interpolate(labels, sizes.voice_shape[-1])
+    voice = level if len(sizes.voice_shape) == 1 else level.unsqueeze(2).expand(-1, -1, sizes.voice_shape[0], -1)
+    half = torch.arange(sizes.crop_side) < sizes.crop_side // 2
+    faces = torch.where(half, arousal[..., None], valence[..., None])[:, :, None, None]
+    crops = (0.5 + 0.2 * faces).expand(-1, -1, pictures, sizes.crop_side, -1)
+    time = torch.arange(sizes.step_samples) / sizes.step_samples
+    loud, high = (0.5 + 0.4 * labels).unsqueeze(-1).unbind(2)
+    waveform = loud * 0.2 * torch.sin(time * 40) + high * 0.2 * torch.sin(time * 400)
+    regions = (
+        torch.nn.functional.interpolate(labels, sizes.region_dim).unsqueeze(2).expand(-1, -1, sizes.num_regions, -1)
+    )
+    return Steps(
+        voice=zeroed(noisy(voice, 0.2), audio_valid),
+        regions=zeroed(noisy(regions, 0.2), video_valid),
+        crops=zeroed(noisy(crops, 0.02).clamp(0, 1), video_valid),
+        waveform=zeroed(noisy(waveform, 0.01), audio_valid),
+        audio_valid=audio_valid,
+        video_valid=video_valid,
+        speech_energy=audio_valid.float(),
+        emotion=torch.where(kind < 0.1, -1, emotion),
+        arousal_valence=labels,
+    )
 
 
 def toy_sizes(voice_shape: tuple[int, ...] = (6,)) -> Sizes:
@@ -30,7 +70,7 @@ def toy_steps(
     face_noise: float = 0.5,
     seed: int = 0,
 ) -> list[Steps]:
-    """Return recordings, B = 1, with steps of every kind: both modalities, voice alone, face alone, neither."""
+    """Return recordings, B = 1, with voice and face of a given noise, and steps of every kind as in `toy`."""
     world = torch.Generator().manual_seed(100)
     to_voice = torch.randn(2, *sizes.voice_shape, generator=world)
     to_face = torch.randn(2, sizes.region_dim, generator=world)
@@ -75,13 +115,25 @@ def _recording(
     )
 
 
-def changed_from(steps: Steps, first: int) -> Steps:
-    """Return the same up to a step, with other inputs, validity and labels from there on."""
+def each(steps: Steps) -> list[Steps]:
+    """Return the recordings one by one, as `finish` gets them."""
+    return [Steps(*(values[index : index + 1] for values in steps)) for index in range(len(steps.emotion))]
 
-    def changed(values: Tensor, other: Tensor) -> Tensor:
-        return torch.cat([values[:, :first], other[:, first:]], dim=1)
 
-    return Steps(*(changed(values, values.flip(1)) for values in steps))
+def soiled(steps: Steps, value: float = torch.nan) -> Steps:
+    """Return the same with a value, such as NaN, wherever a modality is not known."""
+    return steps._replace(
+        voice=_filled(steps.voice, steps.audio_valid, value),
+        regions=_filled(steps.regions, steps.video_valid, value),
+        crops=_filled(steps.crops, steps.video_valid, value),
+        waveform=_filled(steps.waveform, steps.audio_valid, value),
+    )
+
+
+def with_another_end(steps: Steps, first: int) -> Steps:
+    """Return the same up to step `first`, and other inputs and labels from there on."""
+    other = Steps(*(values.flip(0).roll(3, dims=1) for values in steps))
+    return Steps(*(torch.cat([a[:, :first], b[:, first:]], dim=1) for a, b in zip(steps, other, strict=True)))
 
 
 def with_known(steps: Steps, *, voice: bool | None = None, face: bool | None = None) -> Steps:
@@ -95,9 +147,32 @@ def without_emotions(steps: Steps) -> Steps:
     return steps._replace(emotion=torch.full_like(steps.emotion, -1))
 
 
-def assert_same(found: SystemOutput, expected: SystemOutput, *, steps: slice = slice(None)) -> None:
+def loss(output: SystemOutput, steps: Steps) -> Tensor:
+    """Return what the learner minimises: 1 - CCC, and the cross-entropy of the emotions that are known."""
+    named = output.valid & (steps.emotion >= 0)
+    emotions = nn.functional.cross_entropy(output.emotion_logits[named], steps.emotion[named])
+    return ccc_loss(output.arousal_valence, steps.arousal_valence, output.valid) + emotions
+
+
+def train(network: nn.Module, system: System, steps: Steps, updates: int) -> tuple[float, float]:
+    """Train by Adam, `network` and `system` being the same; return the loss of all outputs before and after."""
+    optimiser = torch.optim.Adam(network.parameters(), lr=5e-3)
+    seen = []
+    network.train()
+    for _ in range(updates):
+        total = torch.stack([loss(output, steps) for output in system.outputs_to_train(steps)]).sum()
+        optimiser.zero_grad()
+        torch.autograd.backward(total)
+        optimiser.step()
+        seen.append(float(total.detach()))
+    network.eval()
+    return seen[0], sum(seen[-3:]) / 3
+
+
+def assert_same(found: SystemOutput, expected: SystemOutput, *, tolerance: float = 0.0) -> None:
+    """Check that two answers are equal, to the bit unless told otherwise; NaN weights are."""
     for ours, theirs in zip(found, expected, strict=True):
-        torch.testing.assert_close(ours[:, steps], theirs[:, steps], equal_nan=True)
+        torch.testing.assert_close(ours, theirs, atol=tolerance, rtol=tolerance, equal_nan=True)
 
 
 def assert_finite(output: SystemOutput) -> None:
@@ -120,3 +195,12 @@ def accuracy(system: nn.Module, recordings: list[Steps]) -> float:
     """Return the share of steps whose emotion is found."""
     hits = [(system(steps).emotion_logits.argmax(dim=-1) == steps.emotion).float() for steps in recordings]
     return float(torch.cat(hits, dim=1).mean())
+
+
+def _filled(values: Tensor, known: Tensor, value: float) -> Tensor:
+    return values.masked_fill(~known.reshape(*known.shape, *(1,) * (values.ndim - 2)), value)
+
+
+def zeroed(values: Tensor, known: Tensor) -> Tensor:
+    """Return the values, zero where they are not known."""
+    return _filled(values, known, 0)

@@ -136,7 +136,7 @@ def _assert_checkpoints_give_what_was_judged(compared: Path) -> None:
 
 def _assert_report_is_complete(compared: Path) -> None:
     page = (compared / "results.md").read_text()
-    assert all(f"| {key} |" in page for key in (*PRESETS, *FACE_NETWORKS))
+    assert all(f"| {key} |" in page for key in (*TRACE_PRESETS, *FACE_NETWORKS))
     assert "0.729 / 0.718" in page
     drawn = {path.name for path in (compared / "figures").iterdir()}
     stems = ("systems", "curves", "weights_missing", "weights_contradicting", "stage_one_arousal", "stage_one_valence")
@@ -151,5 +151,5 @@ def _assert_nothing_runs_again(compared: Path) -> None:
     again = CliRunner().invoke(app, [*SMALL, "--output", str(compared), "--json"])
     assert again.exit_code == 0, again.stderr
     assert results == {path: path.stat().st_mtime_ns for path in compared.rglob("result.json")}
-    assert len(json.loads(again.stdout)["systems"]) == len(PRESETS)
+    assert len(json.loads(again.stdout)["systems"]) == len(TRACE_PRESETS)
     assert "synthetic" in os.listdir(compared)

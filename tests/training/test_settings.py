@@ -91,3 +91,9 @@ def test_a_missing_file_is_a_settings_error(tmp_path: Path) -> None:
 def test_settings_are_frozen() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         DefaultSettings().voice_parts = 3  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("path", sorted((Path(__file__).parents[2] / "examples" / "published").glob("*.yaml")))
+def test_an_example_of_a_published_training_is_read_whole(path: Path) -> None:
+    chosen = settings.read(settings.SystemSettings, path)
+    assert (chosen.system, chosen.scale, chosen.visual.backbone) == (path.stem, "published", "own")

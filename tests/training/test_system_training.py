@@ -64,6 +64,18 @@ def test_the_paper_s_network_learns_what_voice_and_face_say(tmp_path: Path) -> N
     assert min(scores) > 0.5
 
 
+def test_windows_that_overlap_are_averaged_and_a_short_recording_is_one_window() -> None:
+    settings = _quick("modular-hierarchy", prediction="windows", step_seconds=0.04)
+    system = build(settings, reading_of(settings, 25.0).sizes(TEST)).eval()
+    whole = settings.model_copy(update={"prediction": "whole"})
+    for ours, theirs in zip(predict(system, settings, TEST), predict(system, whole, TEST), strict=True):
+        torch.testing.assert_close(ours, theirs, equal_nan=True)
+    long = track("long", ticks=650, seed=7)
+    ours, theirs = (predict(system, each, long).arousal_valence for each in (settings, whole))
+    torch.testing.assert_close(ours[:200], theirs[:200])  # in the first window alone
+    assert not torch.allclose(ours[300:], theirs[300:], atol=1e-4)
+
+
 def test_an_answer_does_not_depend_on_what_comes_later(tmp_path: Path) -> None:
     settings = _quick("bimodal-attention")
     system = build(settings, reading_of(settings, 25.0).sizes(TEST)).eval()

@@ -35,6 +35,7 @@ from emotrace.training.cells import (
 from emotrace.training.comparison import Plan
 from emotrace.training.comparison_rows import Row, StageOneRow, write_csv, write_stage_one
 from emotrace.training.default import RECIPE
+from emotrace.training.fold_ensemble import combined
 from emotrace.training.study import Study
 from emotrace.types import FloatArray
 from emotrace.writing import write_text
@@ -133,9 +134,10 @@ def _written(path: Path, text: str) -> Path:
 
 def _tests(done: Sequence[SystemCell]) -> dict[str, PairedResult]:
     """Return the paired test of every system against the first, over test recordings, all seeds that both have."""
-    groups: dict[str, dict[int, SystemCell]] = {}
+    groups: dict[str, dict[tuple[int, int], SystemCell]] = {}
     for cell in done:
-        groups.setdefault(cell.key, {})[cell.settings.seed] = cell
+        # All folds of a corpus with traces are judged on the same recordings: each is like one more seed.
+        groups.setdefault(cell.key, {})[cell.settings.seed, cell.fold or 0] = cell
     found = {}
     for key in list(groups)[1:]:
         first, other = groups[next(iter(groups))], groups[key]
@@ -205,6 +207,8 @@ def _page(
         table = tables.markdown(rows, published=published, baseline=baseline, comparisons=comparisons or None)
         parts += ["## Systems", _TABLE_WORDS.format(baseline=baseline), table]
         parts += ["## Missing and contradicting modalities", _CURVE_WORDS, tables.curves_markdown(rows)]
+    if chosen.folds:
+        parts += ["## Folds combined", _FOLD_WORDS, tables.combined_markdown(_combined(chosen))]
     if stage_one:
         parts += ["## Face networks", _FACE_WORDS, tables.stage_one_markdown(stage_one)]
     if failed:
@@ -227,11 +231,32 @@ def _agreement(study: Study) -> list[str]:
     return ["## Agreement of the raters", f"Means over {len(tables)} recordings.", "\n".join([head, *lines])]
 
 
+def _combined(chosen: Plan) -> dict[str, list[tuple[float, float]]]:
+    """Return per system the CCC of arousal and of valence of its folds' answers together, one pair per seed."""
+    groups: dict[tuple[str, int], list[SystemCell]] = {}
+    for cell in chosen.systems:
+        if chosen.is_done(cell):
+            groups.setdefault((cell.key, cell.settings.seed), []).append(cell)
+    found: dict[str, list[tuple[float, float]]] = {}
+    for (key, _), cells in groups.items():
+        if len(cells) == len(chosen.folds):
+            kept = [predictions(cell) for cell in cells]
+            said = np.concatenate([combined(np.stack([each[name][1] for each in kept])) for name in kept[0]])
+            truth = np.concatenate([kept[0][name][0] for name in kept[0]])
+            pair = metrics.ccc(truth[:, 0], said[:, 0]), metrics.ccc(truth[:, 1], said[:, 1])
+            found.setdefault(key, []).append(pair)
+    return found
+
+
 _AGREEMENT = {
     "ccc": "mean CCC of two raters",
     "pearson": "mean Pearson of two raters",
     "cronbach_alpha": "Cronbach's alpha",
 }
+_FOLD_WORDS = (
+    "The folds' answers to each test recording brought to one level by how well they agree (CCC-centring), averaged and "
+    "clipped, as Zhang et al. 2021 do; mean and standard deviation over seeds."
+)
 _TABLE_WORDS = (
     "CCC over the ticks of all test recordings together; mean and standard deviation over seeds. The difference is "
     "that of the mean CCC of arousal and valence to {baseline}, by swapping whole recordings. beta: correlation of the "

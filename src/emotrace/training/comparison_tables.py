@@ -85,6 +85,17 @@ def confusion_markdown(counts: Sequence[Sequence[int]], classes: Sequence[str]) 
     return _table(["true class", *classes, "clips"], lines)
 
 
+def combined_markdown(pairs: Mapping[str, Sequence[tuple[float, float]]]) -> str:
+    """Return one line per system: CCC of arousal and of valence, mean and standard deviation over seeds.
+
+    Args:
+        pairs: system -> CCC of arousal and of valence for each seed.
+    """
+    columns = [_best({key: [pair[place] for pair in given] for key, given in pairs.items()}, True) for place in (0, 1)]
+    lines = [[key, str(len(given)), *(each[key] for each in columns)] for key, given in pairs.items()]
+    return _table(["system", "seeds", "CCC arousal", "CCC valence"], lines)
+
+
 def curves_markdown(rows: Sequence[Row]) -> str:
     """Return one line per kind of curve and system: CCC of arousal / of valence, means over seeds, at `SHARES`."""
     lines = []

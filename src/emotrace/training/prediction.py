@@ -8,10 +8,13 @@ from emotrace.layers.steps import SystemOutput
 from emotrace.training.clip_batches import ClipReading, ending_at
 from emotrace.training.clip_system import StandardisedClipSystem
 from emotrace.training.settings import SystemSettings
-from emotrace.training.systems import AnySystem, clip_reading_of, reading_of
-from emotrace.training.tracks import Track, on_ticks
+from emotrace.training.systems import AnySystem, StandardisedSystem, clip_reading_of, reading_of
+from emotrace.training.tracks import Reading, Track, on_ticks
+from emotrace.windows import average_overlaps, overlapping
 
 _WINDOWS_AT_ONCE = 32
+_WINDOW_AND_HOP_STEPS = (300, 200)
+"""Of Zhang et al. 2021 (ABAW2), whose windows are also what it learns from: stretch_seconds there."""
 
 
 @torch.inference_mode()
@@ -25,7 +28,7 @@ def predict(system: AnySystem, settings: SystemSettings, track: Track) -> System
     if isinstance(system, StandardisedClipSystem):
         return _slid(system, settings, heard)
     how = reading_of(settings, track.ticks_per_second)
-    said = system(how.whole(heard))
+    said = system(how.whole(heard)) if settings.prediction == "whole" else _averaged(system, how, heard)
     on = [on_ticks(part[0], len(track), how.step_ticks) for part in said]
     return SystemOutput(on[0].clamp(-1, 1), on[1], on[2], on[3])
 
@@ -45,6 +48,18 @@ def predict_class(system: AnySystem, settings: SystemSettings, track: Track) -> 
     said: SystemOutput = system(reading_of(settings, track.ticks_per_second).whole(heard))
     shares = said.emotion_logits[0].softmax(dim=-1)
     return shares[said.valid[0]].mean(dim=0) if said.valid.any() else shares.mean(dim=0)
+
+
+def _averaged(system: StandardisedSystem, how: Reading, track: Track) -> SystemOutput:
+    """Return the answers [1, S, ...] of windows of steps, averaged where they overlap."""
+    count = how.num_steps(track)
+    first = overlapping(count, *_WINDOW_AND_HOP_STEPS)
+    said = [system(how.batch([track], [start], min(count, _WINDOW_AND_HOP_STEPS[0]))) for start in first]
+    means = [
+        torch.from_numpy(average_overlaps([part[0].float().numpy() for part in parts], first, count))[None]
+        for parts in zip(*said, strict=True)
+    ]
+    return SystemOutput(means[0], means[1], means[2], means[3] > 0)
 
 
 def _slid(system: StandardisedClipSystem, settings: SystemSettings, track: Track) -> SystemOutput:

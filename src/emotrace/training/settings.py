@@ -120,6 +120,9 @@ class SystemSettings(RunSettings):
     schedule: Literal["cosine", "gradual-release"] = Field(
         "cosine", description="gradual-release: lower the rate on plateaus, then release more of the encoder (ABAW2)"
     )
+    prediction: Literal["whole", "windows"] = Field(
+        "whole", description="windows: 300 steps every 200, averaged where they overlap (ABAW2); frame-level systems"
+    )
     window_seconds: float = Field(3.0, gt=0.2, le=60, description="what a clip-level system sees of a longer recording")
     main_loss: Literal["rmse", "ccc", "windowed-ccc"] = "ccc"
     emotion_weight: float = Field(0.3, ge=0, description="of the cross-entropy, where the corpus has emotions")
