@@ -3,11 +3,12 @@ PYTHON ?= python3
 BIN := .venv/bin
 DATA ?=
 OUTPUT ?= runs/default
+RESULTS ?=
 # On a small machine threads of two test workers would only fight each other.
 export OMP_NUM_THREADS ?= 1
 
 CHROMIUM ?= chromium
-.PHONY: help env demo test bench results picture train-default clean
+.PHONY: help env demo test bench results systems-page picture train-default clean
 
 help:
 	@echo "make demo                     a generated clip, its trace and the report (runtime alone, no torch)"
@@ -15,6 +16,7 @@ help:
 	@echo "make test [DATA=DIR]          style, types, imports and tests; DATA adds the tests on real recordings"
 	@echo "make bench                    speed, memory and size, as a table"
 	@echo "make results DATA=DIR         every figure of docs/results.md, measured again (hours)"
+	@echo "make systems-page [RESULTS=FILES]  the tables of docs/systems.md; results.csv of emotrace compare fill in figures"
 	@echo "make picture                  the README's picture of a report (needs Chromium)"
 	@echo "make train-default DATA=DIR   train the default bundle again from the corpora"
 
@@ -47,6 +49,9 @@ bench: env .venv-demo/.installed
 results: env
 	@test -n '$(DATA)' || { echo 'make results needs DATA=DIR, the folder with ferplus, ravdess, nemo and emogator'; exit 2; }
 	$(BIN)/python benchmarks/results.py --data '$(DATA)' --runs runs/results
+
+systems-page: env
+	$(BIN)/python -m benchmarks.systems $(if $(RESULTS),--results $(RESULTS))
 
 picture: demo
 	$(CHROMIUM) --headless --no-sandbox --hide-scrollbars --window-size=1400,1330 --virtual-time-budget=5000 \

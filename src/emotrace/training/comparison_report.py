@@ -254,8 +254,8 @@ _AGREEMENT = {
     "cronbach_alpha": "Cronbach's alpha",
 }
 _FOLD_WORDS = (
-    "The folds' answers to each test recording brought to one level by how well they agree (CCC-centring), averaged and "
-    "clipped, as Zhang et al. 2021 do; mean and standard deviation over seeds."
+    "The folds' answers to each test recording brought to one level by how well they agree (CCC-centring), averaged "
+    "and clipped, as Zhang et al. 2021 do; mean and standard deviation over seeds."
 )
 _TABLE_WORDS = (
     "CCC over the ticks of all test recordings together; mean and standard deviation over seeds. The difference is "
