@@ -16,7 +16,7 @@ help:
 	@echo "make test [DATA=DIR]          style, types, imports and tests; DATA adds the tests on real recordings"
 	@echo "make bench                    speed, memory and size, as a table"
 	@echo "make results DATA=DIR         every figure of docs/results.md, measured again (hours)"
-	@echo "make systems-page [RESULTS=FILES]  the tables of docs/systems.md; results.csv of emotrace compare fill in figures"
+	@echo "make systems-page             the tables of docs/systems.md; RESULTS='FILE ...', results.csv, fills in figures"
 	@echo "make picture                  the README's picture of a report (needs Chromium)"
 	@echo "make train-default DATA=DIR   train the default bundle again from the corpora"
 

@@ -11,6 +11,7 @@ import os
 import platform
 import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -62,24 +63,51 @@ def experiment(name: str, data: Path, output: Path) -> Figures:
     return kept(output / "results.json", lambda: experiments.run(name, data, output))
 
 
-COMPARISONS: Mapping[str, tuple[tuple[str, ...], int]] = {
-    "systems": (tuple(PRESETS), 3),
-    "face-networks": (("face-networks",), 1),
+@dataclass(frozen=True)
+class Compared:
+    """A call of `emotrace compare`.
+
+    Attributes:
+        keys: of the systems.
+        seeds: number of them.
+        corpus: its name.
+        folder: of the corpus, in the folder of the data.
+        settings: KEY=VALUE, shared by all systems.
+    """
+
+    keys: tuple[str, ...]
+    seeds: int
+    corpus: str = "composed"
+    folder: str = ""
+    settings: tuple[str, ...] = ()
+
+
+COMPARISONS: Mapping[str, Compared] = {
+    "systems": Compared(tuple(PRESETS), 3),
+    "face-networks": Compared(("face-networks",), 1),
+    "classes": Compared(
+        ("fcn-attention", "modular-hierarchy", "lstm-ensemble", "bimodal-attention"),
+        3,
+        "ravdess",
+        "ravdess",
+        ("epochs=30",),
+    ),
 }
-"""Name -> keys and number of seeds of `emotrace compare KEY... --corpus composed`."""
+"""What the page compares; pictures of RAVDESS are not at hand, so its clips are heard alone."""
 
 
 def comparisons(data: Path, runs: Path, images: Path) -> dict[str, Figures]:
     """Return what `emotrace compare` writes, and copy its figures beside the page; finished cells are not run again."""
     found: dict[str, Figures] = {}
     images.mkdir(parents=True, exist_ok=True)
-    for name, (keys, seeds) in COMPARISONS.items():
+    for name, wanted in COMPARISONS.items():
         folder = runs / name
-        compared = starting.compare(keys, "composed", data, seeds, folder, [])
+        root = data / wanted.folder
+        compared = starting.compare(wanted.keys, wanted.corpus, root, wanted.seeds, folder, wanted.settings)
         if compared.failed:
             raise SystemExit(f"{name}: {dict(compared.failed)}")
         for drawn in sorted((folder / "figures").glob("*.svg")):
-            shutil.copyfile(drawn, images / drawn.name)
+            shutil.copyfile(drawn, images / (drawn.name if wanted.corpus == "composed" else f"{name}_{drawn.name}"))
         text = (folder / "results.md").read_text(encoding="utf-8")
         table = next(folder.glob("*.csv")).read_bytes()
         found[name] = {

@@ -6,6 +6,7 @@ compare` wrote (`--results`) and from the tables of docs/results.md; what papers
 
 import argparse
 import platform
+import re
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
@@ -155,7 +156,7 @@ def faces(results_page: str) -> str:
         small = _face_cost(key, chosen, chosen.image_side, colours=1)
         full = _face_cost(key, StageOneSettings(width=1.0), _FULL_SIDES.get(key, 224), colours=3)
         row = found.get(key)
-        here = NOT_RUN if row is None else f"{_mean_of(row['R² arousal'])} / {_mean_of(row['R² valence'])}"
+        here = NOT_RUN if row is None else _both(row, "R²")
         sizes = [f"{_count(one)} / {_count(other)}" for one, other in zip(small, full, strict=True)]
         lines.append([f"`{key}`", *sizes, here, _published(key)])
     head = [
@@ -171,8 +172,13 @@ def reached(results: Iterable[Path], results_page: str) -> dict[str, dict[str, s
     Where a file has CCC these stand there, arousal / valence; else the unweighted average recall (UAR).
     """
     told: dict[str, dict[str, str]] = {}
-    for row in _rows(results_page, "### Systems"):
-        told[row["system"]] = {"composed": f"{_mean_of(row['CCC arousal'])} / {_mean_of(row['CCC valence'])}"}
+    before, *tables = results_page.split("\n### Systems\n")
+    for table in tables:
+        corpus = re.findall(r"--corpus (\w[\w-]*)", before)[-1]
+        for row in _rows(f"\n### Systems\n{table}", "### Systems"):
+            found = f"UAR {_mean_of(row['UAR'])}" if "UAR" in row else _both(row, "CCC")
+            told.setdefault(row["system"], {})[corpus] = found
+        before = table
     for path in results:
         corpus = yaml.safe_load((path.parent / "settings.yaml").read_text(encoding="utf-8"))["corpus"]
         for key, group in by_system(read_csv(path)).items():
@@ -308,6 +314,10 @@ def _mean(values: Iterable[float]) -> str:
 def _mean_of(cell: str) -> str:
     """Return the mean of a cell "mean ± deviation", where the best one is bold."""
     return cell.split(" ± ")[0].strip("*")
+
+
+def _both(row: Mapping[str, str], figure: str) -> str:
+    return f"{_mean_of(row[f'{figure} arousal'])} / {_mean_of(row[f'{figure} valence'])}"
 
 
 def _rows(page: str, heading: str) -> list[dict[str, str]]:

@@ -14,6 +14,9 @@ CLASS_TREES: dict[str, Callable[[Path], Path]] = {
     "afew": lambda root: miniature_open.write_afew(root),
     "iemocap": lambda root: miniature_acted.write_iemocap(root, clips=False),
     "iemocap-6": lambda root: miniature_acted.write_iemocap(root, clips=False),
+    "iemocap-improvised": lambda root: miniature_acted.write_iemocap(
+        root, clips=False, dialogues=("F_impro01", "M_impro02")
+    ),
     "cremad": lambda root: miniature_acted.write_cremad(root, clips=False),
     "ravdess": lambda root: miniature_acted.write_ravdess_av(root, clips=False),
     "videoemotion8": lambda root: miniature_open.write_videoemotion8(root),

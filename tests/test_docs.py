@@ -11,10 +11,13 @@ from typer.main import get_command
 
 from emotrace import timeline, timeline_schema
 from emotrace.app.cli import app
+from emotrace.training.face_networks import FACE_NETWORKS
+from emotrace.training.presets import PRESETS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 TIMELINE = (ROOT / "docs" / "timeline.md").read_text(encoding="utf-8")
+SYSTEMS = (ROOT / "docs" / "systems.md").read_text(encoding="utf-8")
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
@@ -114,3 +117,37 @@ def test_the_architecture_names_every_module_and_no_other() -> None:
     named = set(re.findall(r"\b\w+\.py\b", tree))
     assert modules | folders <= named | set(re.findall(r"\b\w+/", tree))
     assert named <= {path.name for path in package.rglob("*.py")}
+
+
+def test_every_system_has_its_paragraph_its_diagram_and_its_row() -> None:
+    paragraphs = re.findall(r"^### `([^`]+)`$", SYSTEMS, re.MULTILINE)
+    assert set(paragraphs) == {preset.settings.system for preset in PRESETS.values()}
+    told = re.split(r"^##+ .*$", SYSTEMS, flags=re.MULTILINE)
+    headings = re.findall(r"^##+ (.*)$", SYSTEMS, re.MULTILINE)
+    for heading, section in zip(headings, told[1:], strict=True):
+        if heading.startswith("`"):
+            assert len(blocks(section, "mermaid")) == 1, heading
+            assert "**Read**" in section or "read." in section or "no published system" in section, heading
+    words = re.sub(r"<!-- begin.*?<!-- end", "", SYSTEMS, flags=re.DOTALL)
+    assert {key for key in PRESETS if f"`{key}`" not in words} == set()
+    assert re.findall(r"^\| `([^`]+)`", SYSTEMS, re.MULTILINE)[len(PRESETS) :] == list(FACE_NETWORKS)
+
+
+_BOX = r'[a-z][a-z0-9]*(?:\["[^"\[\]{}<>|#;&`]+"\])?'
+_ARROW = re.compile(rf'  ({_BOX}) (?:-->|-\.->)(?:\|"[^"\[\]{{}}<>|#;&`]+"\|)? ({_BOX})')
+_KEYWORDS = {"end", "class", "click", "call", "default", "direction", "graph", "href", "style", "subgraph"}
+
+
+@pytest.mark.parametrize("diagram", blocks(SYSTEMS, "mermaid"))
+def test_a_diagram_is_plain_and_has_a_dozen_boxes_at_most(diagram: str) -> None:
+    first, *lines = diagram.splitlines()
+    assert first == "flowchart LR"
+    ends: list[str] = []
+    for line in lines:
+        arrow = _ARROW.fullmatch(line)
+        assert arrow, line
+        ends += arrow.groups()
+    named = [end.split("[")[0] for end in ends if "[" in end]
+    assert sorted(named) == sorted({end.split("[")[0] for end in ends})
+    assert len(named) <= 12
+    assert not _KEYWORDS & set(named)

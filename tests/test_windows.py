@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emotrace.types import FloatArray
-from emotrace.windows import average_overlaps, overlapping, spread_runs
+from emotrace.windows import Sampling, average_overlaps, glance, overlapping, spread_runs
 
 LENGTH = st.integers(1, 120)
 FEW = st.integers(1, 12)
@@ -22,11 +22,31 @@ def _draws(seed: int | None) -> np.random.Generator | None:
 def test_runs_are_of_consecutive_items_looped_where_there_are_too_few(
     length: int, count: int, run: int, seed: int | None
 ) -> None:
-    runs = spread_runs(length, count, run, _draws(seed))
+    runs = spread_runs(length, count, run, _draws(seed), "clip")
     assert runs.shape == (count, run)
     assert runs.min() >= 0
     assert runs.max() < length
     assert (np.diff(runs, axis=1) % length == 1 % length).all()
+
+
+@settings(deadline=None)
+@given(LENGTH, FEW, FEW, SEED)
+def test_what_is_looped_within_its_part_keeps_its_time(length: int, count: int, run: int, seed: int | None) -> None:
+    runs = spread_runs(length, count, run, _draws(seed))
+    assert runs.shape == (count, run)
+    edges = np.linspace(0, length, count + 1)
+    if length < count * run:
+        assert (runs >= np.floor(edges[:-1] + 1e-9)[:, None]).all()
+        assert (runs <= np.ceil(edges[1:] - 1e-9)[:, None]).all()
+    assert runs.max() < length
+
+
+def test_pictures_and_sound_of_one_part_are_of_one_time_in_a_short_clip() -> None:
+    ticks = 63  # 2.5 s at 25 Hz
+    index = np.arange(ticks)
+    looked = glance(index, index, Sampling(6, 4, 6, 48), picture_ticks=2, slice_frames=4)
+    for seen, heard in zip(looked.pictures, looked.sound, strict=True):
+        assert abs(seen.mean() - heard.mean()) < ticks / 12
 
 
 @settings(deadline=None)

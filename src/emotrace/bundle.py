@@ -77,6 +77,7 @@ class ClipGraph(_Part):
         window_ticks: length of a window.
         picture_ticks: ticks from one picture to the next.
         sampling: numbers of snippets, pictures, segments and frames; see `windows.Sampling`.
+        loops: likewise.
     """
 
     level: Literal["clip"] = "clip"
@@ -86,6 +87,7 @@ class ClipGraph(_Part):
     window_ticks: int = Field(gt=0, le=100_000)
     picture_ticks: int = Field(gt=0, le=1000)
     sampling: tuple[_Count, _Count, _Count, _Count]
+    loops: Literal["part", "clip"] = "part"
 
 
 class Manifest(_Part):

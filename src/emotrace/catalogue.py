@@ -118,6 +118,9 @@ CATALOGUE: Mapping[str, Entry] = MappingProxyType(
             _entry("folder", "your own recordings with labels.csv", "trace", folder),
             _entry("afew", "AFEW: scenes of feature films", "classes", afew, afew.CLASSES),
             _entry("iemocap", "IEMOCAP: actors in pairs, four emotions", "classes", iemocap, iemocap.CLASSES),
+            _entry(
+                "iemocap-improvised", "IEMOCAP: what was improvised, four emotions", "classes", iemocap, iemocap.CLASSES
+            ),
             _entry("iemocap-6", "IEMOCAP: actors in pairs, six emotions", "classes", iemocap, iemocap.SIX_CLASSES),
             _entry(
                 "cremad", "CREMA-D: actors, twelve sentences", "classes", cremad, cremad.CLASSES, download_parts.CREMAD
@@ -145,6 +148,7 @@ _CLIPS: Mapping[str, Callable[[Path], list[LabelledClip]]] = MappingProxyType(
     {
         "afew": afew.read,
         "iemocap": iemocap.read,
+        "iemocap-improvised": lambda root: iemocap.read(root, improvised_only=True),
         "iemocap-6": lambda root: iemocap.read(root, 6),
         "cremad": cremad.read,
         "ravdess": ravdess.read_clips,

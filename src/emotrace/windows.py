@@ -5,10 +5,13 @@ No torch: analysis and training share it.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from emotrace.types import FloatArray, IntArray
+
+Loops = Literal["part", "clip"]
 
 
 @dataclass(frozen=True)
@@ -20,12 +23,15 @@ class Sampling:
         pictures: consecutive pictures from each, P.
         segments: parts of the sound, A.
         frames: consecutive frames of a spectrogram from each, F.
+        loops: what is repeated where a part is shorter than its run: the part, so that what is seen and what is heard
+            keep their time, or the whole clip, as VAANet does.
     """
 
     snippets: int
     pictures: int
     segments: int
     frames: int
+    loops: Loops = "part"
 
 
 @dataclass(frozen=True)
@@ -63,31 +69,43 @@ def glance(
         rng: draws where the runs lie; None takes the middle of each part.
     """
     seen = face_index[::picture_ticks]
-    pictures = seen[spread_runs(len(seen), sampling.snippets, sampling.pictures, rng)]
-    frames = spread_runs(len(voice_index) * slice_frames, sampling.segments, sampling.frames, rng)
+    pictures = seen[spread_runs(len(seen), sampling.snippets, sampling.pictures, rng, sampling.loops)]
+    count = len(voice_index) * slice_frames
+    frames = spread_runs(count, sampling.segments, sampling.frames, rng, sampling.loops)
     return Glance(pictures, voice_index[frames // slice_frames], frames % slice_frames)
 
 
-def spread_runs(length: int, count: int, run: int, rng: np.random.Generator | None = None) -> IntArray:
+def spread_runs(
+    length: int, count: int, run: int, rng: np.random.Generator | None = None, loops: Loops = "part"
+) -> IntArray:
     """Return [count, run]: indices of runs of consecutive items, one from each of `count` equal parts.
 
-    Items that are too few are repeated from the first on until every part holds a run (VAANet, Zhao et al. 2020, loops
-    pictures and tiles sound in this way).
+    A part that is shorter than a run is repeated; or all items are repeated from the first on until every part holds a
+    run (VAANet, Zhao et al. 2020, loops pictures and tiles sound in this way).
 
     Args:
         length: number of items, one at least.
         count: of parts.
         run: items of a run.
         rng: draws the place of each run within its part; None takes the middle.
+        loops: what is repeated where the items are too few.
     """
     if length < 1 or count < 1 or run < 1:
         raise ValueError(f"length, count and run are {length}, {count} and {run}: expected one at least of each.")
+    if length < count * run and loops == "part":
+        return _looped_parts(length, count, run)
     looped = length * -(-count * run // length) if length < count * run else length
     edges = np.linspace(0, looped, count + 1)
     room = looped / count - run
     shift = np.full(count, room / 2) if rng is None else rng.uniform(0, room, count)
     first = np.minimum(np.floor(edges[:-1] + np.maximum(shift, 0)).astype(np.int64), looped - run)
     return np.asarray((first[:, None] + np.arange(run)) % length, dtype=np.int64)
+
+
+def _looped_parts(length: int, count: int, run: int) -> IntArray:
+    first = np.arange(count) * length // count
+    width = np.maximum(1, -(-np.arange(1, count + 1) * length // count) - first)
+    return np.asarray(first[:, None] + np.arange(run) % width[:, None], dtype=np.int64)
 
 
 def overlapping(length: int, window: int, hop: int) -> list[int]:

@@ -10,7 +10,7 @@ from emotrace.bundle import Bundle, load_bundle
 from emotrace.corpora.labelled import LabelledClip
 from emotrace.features.extract import extract
 from emotrace.features.faces import make_detector
-from emotrace.inference.offline import analyze
+from emotrace.inference.offline import NO_WEIGHTS, analyze
 from emotrace.inference.system_session import SystemSession
 from emotrace.labels import EMOTIONS
 from emotrace.media import open_clip
@@ -177,3 +177,10 @@ def test_what_reads_the_waveform_fits_no_bundle() -> None:
     own = EncoderSettings(backbone="own")
     assert fits_a_bundle(PRESETS["vaanet"].settings.model_copy(update={"visual": own}))
     assert "neutral" in EMOTIONS
+
+
+def test_a_system_that_weighs_nothing_says_so(features: Path, clip: LabelledClip, tmp_path: Path) -> None:
+    assert clip.video is not None
+    for key, told in (("vaanet", True), ("ag-fbp", False)):
+        _, _, bundle = bundle_of(key, clip, features, tmp_path / key)
+        assert (NO_WEIGHTS in analyze(clip.video, bundle=bundle).metadata.problems) == told

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from emotrace.layers.multihead import AttentionBlock, ChannelBlock, MultiHeadAttention, heads_of, masked_softmax
+from emotrace.layers.multihead import AttentionBlock, ChannelBlock, MultiHeadAttention, heads_of
 
 WIDTH, HEADS, LENGTH = 12, 3, 5
 
@@ -95,10 +95,3 @@ def test_behind_the_channel_block_the_mean_over_items_still_tells_them_apart() -
 
 def test_heads_divide_the_width_and_are_at_most_eight() -> None:
     assert [heads_of(width) for width in (1, 7, 11, 16, 49, 36, 2048)] == [1, 7, 1, 8, 7, 6, 8]
-
-
-def test_a_masked_softmax_is_torchs_among_what_is_known() -> None:
-    scores, known = torch.randn(3, 4), torch.tensor([True, False, True, True])
-    shares = masked_softmax(scores, known, dim=-1)
-    torch.testing.assert_close(shares[:, known], scores[:, known].softmax(dim=-1))
-    assert not shares[:, 1].any()

@@ -102,6 +102,16 @@ def test_shares_sum_to_one_where_anything_is_valid_and_to_zero_elsewhere() -> No
     assert not shares[~valid].any()
 
 
+@pytest.mark.parametrize("dim", [0, 1])
+def test_a_masked_softmax_is_torchs_among_what_is_valid_along_any_axis(dim: int) -> None:
+    scores, places = torch.randn(4, 4), torch.tensor([True, False, True, True])
+    shares = masked_softmax(scores, places.unsqueeze(1 - dim), dim=dim)
+    chosen = places.nonzero().flatten()
+    expected = scores.index_select(dim, chosen).softmax(dim=dim)
+    torch.testing.assert_close(shares.index_select(dim, chosen), expected)
+    assert not shares.select(dim, 1).any()
+
+
 @pytest.mark.parametrize("layer", _layers())
 def test_the_exported_layer_gives_the_same_numbers(layer: nn.Module, tmp_path: Path) -> None:
     vectors, valid = _vectors_and_valid()

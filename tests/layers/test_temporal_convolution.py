@@ -69,6 +69,14 @@ def test_dropout_leaves_whole_channels_out() -> None:
     assert (dropped[~silent] != 0).all()
 
 
+def test_dropout_of_values_leaves_out_some_of_every_channel() -> None:
+    network = TemporalConvolution(6, [64], dropout=0.5, dropped="values").train()
+    silent = network.blocks[0].body(_steps(50).transpose(1, 2)) == 0  # type: ignore[operator]
+    shares = silent.float().mean(dim=-1)
+    assert 0.4 < shares.mean() < 0.6
+    assert ((0 < shares) & (shares < 1)).all()
+
+
 def test_saved_weights_give_the_same_answer(tmp_path: Path) -> None:
     network, steps = _network(), _steps(40)
     save_file(network.state_dict(), tmp_path / "weights.safetensors")

@@ -147,21 +147,31 @@ def assert_same(found: ClipAnswer, expected: ClipAnswer, *, tolerance: float = 1
         torch.testing.assert_close(ours, theirs, atol=tolerance, rtol=tolerance, equal_nan=True)
 
 
-class AsGraph(nn.Module):
-    """A system with plain tensors in and out, to be exported; the inputs are `GRAPH_INPUTS`."""
-
-    def __init__(self, system: nn.Module) -> None:
-        super().__init__()
-        self.system = system
-
-    def forward(
-        self, pictures: Tensor, regions: Tensor, pictures_valid: Tensor, sound: Tensor, sound_valid: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        unknown = torch.full_like(sound_valid[:, 0, 0], -1, dtype=torch.long)
-        logits, embedding, weight = self.system(
-            Clips(pictures, regions, pictures_valid, sound, sound_valid, label=unknown)
-        )
-        return logits, embedding, weight
+def blank_clips(sizes: ClipSizes, sampling: Sampling, batch: int = 2) -> Clips:
+    """Return clips of zeros, pictures and regions both, all valid: enough to see the shapes within a network."""
+    views, segments = (batch, sampling.snippets, sampling.pictures), (batch, sampling.segments, sampling.frames)
+    return Clips(
+        pictures=torch.zeros(*views, sizes.crop_side, sizes.crop_side),
+        regions=torch.zeros(*views, sizes.num_regions, sizes.region_dim),
+        pictures_valid=torch.ones(*views, dtype=torch.bool),
+        sound=torch.zeros(*segments, sizes.bands),
+        sound_valid=torch.ones(*segments, dtype=torch.bool),
+        label=torch.zeros(batch, dtype=torch.int64),
+    )
 
 
-GRAPH_INPUTS = ["pictures", "regions", "pictures_valid", "sound", "sound_valid"]
+def shapes_within(network: nn.Module, clips: Clips) -> dict[str, tuple[int, ...]]:
+    """Return the shape that every part of a network gives, by the part's name."""
+    shapes = {}
+
+    def note(name: str) -> None:
+        def hook(part: nn.Module, inputs: object, output: object) -> None:
+            if isinstance(output, Tensor):
+                shapes[name] = tuple(output.shape)
+
+        network.get_submodule(name).register_forward_hook(hook)
+
+    for name, _ in network.named_modules():
+        note(name)
+    network(clips)
+    return shapes

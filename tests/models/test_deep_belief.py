@@ -1,4 +1,4 @@
-"""What the deep belief comparator must keep; see `steps_b.py` for the recordings."""
+"""What the deep belief comparator must keep; see `steps.py` for the recordings."""
 
 from dataclasses import replace
 
@@ -8,17 +8,7 @@ import torch
 from emotrace.layers.steps import Sizes
 from emotrace.metrics import ccc
 from emotrace.models.deep_belief import DeepBelief, DeepBeliefConfig
-from tests.models.steps_b import (
-    SIZES,
-    SPECTRA,
-    assert_causal,
-    assert_one_answer_per_step,
-    assert_same,
-    each,
-    soiled,
-    toy,
-    train,
-)
+from tests.models.steps import SIZES, SPECTRA, each, toy, train
 
 CONFIG = DeepBeliefConfig(
     sizes=SIZES,
@@ -52,41 +42,8 @@ def trained() -> DeepBelief:
 def test_untrained_it_answers_zeros(sizes: Sizes) -> None:
     steps = toy(sizes, pictures=DeepBelief.pictures)
     output = _network(replace(CONFIG, sizes=sizes))(steps)
-    assert_one_answer_per_step(output, steps)
     assert not output.arousal_valence.any()
     assert not output.emotion_logits.any()
-
-
-@torch.no_grad()
-def test_trained_there_is_one_answer_per_step(trained: DeepBelief) -> None:
-    assert_one_answer_per_step(trained(STEPS), STEPS)
-
-
-@torch.no_grad()
-def test_no_answer_depends_on_a_later_step(trained: DeepBelief) -> None:
-    assert_causal(trained, STEPS, 12)
-
-
-@torch.no_grad()
-def test_what_is_not_known_is_never_read(trained: DeepBelief) -> None:
-    assert_same(trained(soiled(STEPS)), trained(STEPS))
-
-
-def test_what_is_not_known_changes_neither_losses_nor_gradients() -> None:
-    network = _network().train()
-    clean, soil = network.outputs_to_train(STEPS), network.outputs_to_train(soiled(STEPS))
-    for ours, theirs in zip(soil, clean, strict=True):
-        assert_same(ours, theirs)
-        torch.autograd.backward(ours.arousal_valence.square().sum())
-    gradients = [value.grad for value in network.parameters()]
-    assert all(gradient is None or gradient.isfinite().all() for gradient in gradients)
-
-
-def test_what_is_not_known_changes_nothing_that_is_fitted(trained: DeepBelief) -> None:
-    other = _network()
-    other.load_state_dict(trained.state_dict())
-    other.finish(each(soiled(STEPS)))
-    assert all(torch.equal(value, trained.state_dict()[name]) for name, value in other.state_dict().items())
 
 
 @pytest.mark.parametrize("sizes", [SIZES, SPECTRA])
@@ -114,7 +71,7 @@ def test_fitted_it_follows_its_training_labels(trained: DeepBelief) -> None:
 
 
 @torch.no_grad()
-def test_a_step_alone_is_answered_by_the_mean_of_the_known_steps_before_it(trained: DeepBelief) -> None:
+def test_a_step_alone_is_answered_by_the_mean_of_the_known_stepsefore_it(trained: DeepBelief) -> None:
     """With 0.4 s of 5 steps a second the window is two steps: the third step from here has forgotten this one."""
     steps = each(STEPS)[0]
     valid = torch.zeros_like(steps.audio_valid)
@@ -140,11 +97,3 @@ def test_without_a_known_step_nothing_is_fitted() -> None:
     nothing = torch.zeros_like(STEPS.audio_valid)
     network.finish(each(STEPS._replace(audio_valid=nothing, video_valid=nothing)))
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
-
-
-@torch.no_grad()
-def test_saved_weights_give_the_same_answer(trained: DeepBelief) -> None:
-    torch.manual_seed(1)
-    other = DeepBelief(trained.config).eval()
-    other.load_state_dict(trained.state_dict())
-    assert_same(other(STEPS), trained(STEPS))

@@ -2,15 +2,12 @@ from functools import cache
 
 import pytest
 import torch
-from torch import nn
 
-from emotrace.layers.steps import Begins, Steps, System, SystemOutput
+from emotrace.layers.steps import Steps, SystemOutput
 from emotrace.models.kalman_fusion import KalmanFusion, KalmanFusionConfig, kalman_filter
 from tests.models.steps import (
     accuracy,
     assert_finite,
-    assert_same,
-    changed_from,
     spread,
     squared_error,
     toy_sizes,
@@ -18,7 +15,6 @@ from tests.models.steps import (
     with_known,
     without_emotions,
 )
-from tests.models.steps_b import soiled
 
 SIZES = toy_sizes()
 TRAINING = toy_steps(SIZES)
@@ -36,29 +32,6 @@ def usual() -> KalmanFusion:
     return fitted(TRAINING)
 
 
-def test_it_is_a_system_that_begins_and_has_no_epochs() -> None:
-    system: System = usual()
-    assert isinstance(system, Begins)
-    assert system.outputs_to_train(TEST[0]) == []
-
-
-def test_no_answer_depends_on_a_later_step() -> None:
-    assert_same(usual()(changed_from(TEST[0], 40)), usual()(TEST[0]), steps=slice(40))
-    later = usual()(changed_from(TEST[0], 40)).arousal_valence[:, 40:]
-    assert not torch.allclose(later, usual()(TEST[0]).arousal_valence[:, 40:])
-
-
-def test_what_is_missing_is_never_read() -> None:
-    assert_same(usual()(soiled(TEST[0])), usual()(TEST[0]))
-    assert_same(fitted([soiled(steps) for steps in TRAINING])(TEST[0]), usual()(TEST[0]))
-
-
-def test_without_voice_the_answer_does_not_depend_on_it() -> None:
-    silent = with_known(TEST[0], voice=False)
-    other = silent._replace(voice=torch.randn_like(silent.voice))
-    assert_same(usual()(other), usual()(silent))
-
-
 def test_it_is_far_better_than_a_constant_on_new_recordings() -> None:
     assert (squared_error(usual(), TEST) < 0.3 * spread(TEST)).all()
     assert accuracy(usual(), TEST) > 0.6
@@ -69,12 +42,6 @@ def test_it_is_better_than_its_own_voice_or_face_alone() -> None:
         squared_error(usual(), [with_known(each, **{other: False}) for each in TEST]) for other in ("voice", "face")
     ]
     assert (squared_error(usual(), TEST) < torch.stack(alone).amin(dim=0)).all()
-
-
-def test_saved_numbers_give_the_same_answer() -> None:
-    other = KalmanFusion(KalmanFusionConfig(sizes=SIZES))
-    other.load_state_dict(usual().state_dict())
-    assert_same(other(TEST[0]), usual()(TEST[0]))
 
 
 def test_the_weight_goes_to_the_modality_that_is_there() -> None:
@@ -174,13 +141,3 @@ def test_labels_and_inputs_that_never_move_give_finite_answers() -> None:
         for each in TRAINING
     ]
     assert_finite(fitted(still)(TEST[0]))
-
-
-def test_a_spectrum_is_a_voice_too() -> None:
-    sizes = toy_sizes((24, 24))
-    system = KalmanFusion(KalmanFusionConfig(sizes=sizes))
-    system.begin(toy_steps(sizes))
-    heard = [with_known(each, voice=True, face=False) for each in toy_steps(sizes, seed=1)]
-    assert isinstance(system.voice, nn.Linear)
-    assert system.voice.in_features == 144
-    assert (squared_error(system, heard) < spread(heard)).all()

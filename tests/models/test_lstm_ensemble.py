@@ -1,28 +1,17 @@
-"""What the ensemble must keep; see `steps_b.py` for the recordings."""
+"""What the ensemble must keep; see `steps.py` for the recordings."""
 
 import pytest
 import torch
 
-from emotrace.layers.steps import Sizes
 from emotrace.models.lstm_ensemble import MEMBERS, LstmEnsemble, LstmEnsembleConfig, combination_weights
-from tests.models.steps_b import (
-    SIZES,
-    SPECTRA,
-    assert_causal,
-    assert_one_answer_per_step,
-    assert_same,
-    each,
-    soiled,
-    toy,
-    train,
-)
+from tests.models.steps import SIZES, each, toy, train
 
 STEPS = toy(SIZES, pictures=1)
 
 
-def _network(sizes: Sizes = SIZES) -> LstmEnsemble:
+def _network() -> LstmEnsemble:
     torch.manual_seed(0)
-    return LstmEnsemble(LstmEnsembleConfig(sizes=sizes, hidden_dim=16, dropout=0.0)).eval()
+    return LstmEnsemble(LstmEnsembleConfig(sizes=SIZES, hidden_dim=16, dropout=0.0)).eval()
 
 
 @pytest.fixture(scope="module")
@@ -31,27 +20,6 @@ def trained() -> LstmEnsemble:
     train(network, network, STEPS, 30)
     network.finish(each(STEPS))
     return network
-
-
-@pytest.mark.parametrize("sizes", [SIZES, SPECTRA])
-@torch.no_grad()
-def test_there_is_one_answer_per_step(sizes: Sizes) -> None:
-    steps = toy(sizes, pictures=1)
-    assert_one_answer_per_step(_network(sizes)(steps), steps)
-
-
-@torch.no_grad()
-def test_no_answer_depends_on_a_later_step(trained: LstmEnsemble) -> None:
-    assert_causal(trained, STEPS, 12)
-
-
-@pytest.mark.parametrize("sizes", [SIZES, SPECTRA])
-def test_what_is_not_known_is_never_read(sizes: Sizes) -> None:
-    network, steps = _network(sizes), toy(sizes, pictures=1)
-    assert_same(network(soiled(steps)), network(steps))
-    members = network.outputs_to_train(soiled(steps))
-    torch.autograd.backward(torch.stack([member.arousal_valence.square().sum() for member in members]).sum())
-    assert all(value.grad is None or value.grad.isfinite().all() for value in network.parameters())
 
 
 def test_every_member_learns_by_itself_where_its_input_is_known() -> None:
@@ -138,11 +106,3 @@ def test_no_weights_on_a_grid_err_less_than_those_found() -> None:
         grid = grid[(grid.sum(dim=1) - 1).abs() < 1e-9]
         least = torch.einsum("gi,ij,gj->g", grid, products, grid).min()
         assert found @ products @ found <= least * 1.01
-
-
-@torch.no_grad()
-def test_saved_weights_give_the_same_answer(trained: LstmEnsemble) -> None:
-    torch.manual_seed(1)
-    other = LstmEnsemble(trained.config).eval()
-    other.load_state_dict(trained.state_dict())
-    assert_same(other(STEPS), trained(STEPS))

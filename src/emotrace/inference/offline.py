@@ -30,6 +30,8 @@ from emotrace.types import BoolArray, Features
 
 NO_EMOTIONS = "the bundle was trained on recordings without labels of emotions, so it gives no probabilities of them"
 """Stands among the problems of a timeline whose emotion columns are empty for this reason."""
+NO_WEIGHTS = "the system of this bundle does not weigh voice against face, so their shares are unknown"
+"""Likewise of the weights."""
 Progress = Callable[[float, float | None], None]
 """Called with the seconds of media done and the duration, None where the file does not say."""
 
@@ -76,11 +78,18 @@ def analyze(
             bundle_digest=loaded.digest,
             emotrace_version=emotrace.__version__,
             settings=settings,
-            problems=(*clip.problems, *([] if loaded.manifest.tells_emotions else [NO_EMOTIONS])),
+            problems=(*clip.problems, *_what_is_not_told(loaded, estimates)),
             gaps=_gaps(clip, joined, settings, duration),
             clip_probabilities=classes,
         )
     return Timeline(_columns(joined, estimates), metadata)
+
+
+def _what_is_not_told(bundle: Bundle, estimates: list[Estimates]) -> list[str]:
+    said = any(np.isfinite(part.arousal).any() for part in estimates)
+    weighed = any(np.isfinite(part.audio_weight).any() for part in estimates)
+    untold = [] if bundle.manifest.tells_emotions else [NO_EMOTIONS]
+    return [*untold, NO_WEIGHTS] if said and not weighed else untold
 
 
 def _check(clip: Clip, only: str | None) -> None:

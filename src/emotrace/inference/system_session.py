@@ -264,7 +264,7 @@ def _clip_arrays(graph: ClipGraph, window: History) -> Mapping[str, NDArray[np.g
     looked = glance(
         window.face_index,
         np.where(window.audio_valid, window.voice_index, -1),
-        Sampling(*graph.sampling),
+        Sampling(*graph.sampling, graph.loops),
         picture_ticks=graph.picture_ticks,
         slice_frames=window.voice.shape[1],
     )

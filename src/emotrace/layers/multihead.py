@@ -11,16 +11,12 @@ import math
 import torch
 from torch import Tensor, nn
 
+from emotrace.layers.pooling import masked_softmax
+
 
 def heads_of(width: int, most: int = 8) -> int:
     """Return the largest number of heads, `most` at the most, that divides the width."""
     return max(heads for heads in range(1, most + 1) if width % heads == 0)
-
-
-def masked_softmax(scores: Tensor, known: Tensor, dim: int) -> Tensor:
-    """Return the softmax along an axis among what is known (bool, broadcast); zero elsewhere, even everywhere."""
-    scores = torch.where(known, scores, torch.finfo(scores.dtype).min)
-    return torch.where(known, scores.softmax(dim=dim), 0.0)
 
 
 class MultiHeadAttention(nn.Module):
@@ -41,7 +37,7 @@ class MultiHeadAttention(nn.Module):
         """
         query, key, value = (self._split(part(items)) for part in (self.query, self.key, self.value))
         scores = query @ key.transpose(-1, -2) / math.sqrt(self.key.out_features / self.heads)
-        shares = scores.softmax(dim=-1) if known is None else masked_softmax(scores, known[..., None, None, :], dim=-1)
+        shares = scores.softmax(dim=-1) if known is None else masked_softmax(scores, known[..., None, None, :])
         mixed: Tensor = self.project((shares @ value).transpose(-2, -3).flatten(-2))
         return mixed
 

@@ -11,10 +11,18 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 
-def masked_softmax(scores: Tensor, valid: Tensor) -> Tensor:
-    """Return the softmax [..., L] of scores [..., L] over the valid ones; zero elsewhere, and where none is valid."""
+def masked_softmax(scores: Tensor, valid: Tensor, dim: int = -1) -> Tensor:
+    """Return the softmax of scores along an axis, over the valid ones.
+
+    Zero elsewhere, and where none is valid.
+
+    Args:
+        scores: of any shape.
+        valid: bool, of the same shape or one that is broadcast to it.
+        dim: the axis along which the shares sum to one.
+    """
     lowest = torch.finfo(scores.dtype).min  # not -inf, whose softmax is NaN where none is valid
-    return scores.masked_fill(~valid, lowest).softmax(dim=-1) * valid
+    return torch.where(valid, torch.where(valid, scores, lowest).softmax(dim=dim), 0.0)
 
 
 def _pool(vectors: Tensor, shares: Tensor) -> Tensor:

@@ -10,9 +10,13 @@ Axes: B recordings, S steps in order of time, F and C width of a vector before a
 import math
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Literal
 
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
+
+Dropped = Literal["channels", "values"]
+"""What dropout leaves out: whole channels, for all steps alike, or single values."""
 
 
 class TemporalConvolution(nn.Module):
@@ -22,19 +26,27 @@ class TemporalConvolution(nn.Module):
         receptive_field: steps, the newest included, that an answer depends on.
     """
 
-    def __init__(self, in_dim: int, channels: Sequence[int], kernel: int = 5, dropout: float = 0.1) -> None:
+    def __init__(
+        self,
+        in_dim: int,
+        channels: Sequence[int],
+        kernel: int = 5,
+        dropout: float = 0.1,
+        dropped: Dropped = "channels",
+    ) -> None:
         """Draw the weights.
 
         Args:
             in_dim: F.
             channels: width of each block; C is the last.
             kernel: steps that a convolution sees.
-            dropout: share of the channels that are left out in training, for all steps alike.
+            dropout: share of what is left out in training.
+            dropped: what is left out.
         """
         super().__init__()
         widths = pairwise((in_dim, *channels))
         self.blocks = nn.Sequential(
-            *(_Block(before, after, kernel, 2**place, dropout) for place, (before, after) in enumerate(widths))
+            *(_Block(before, after, kernel, 2**place, dropout, dropped) for place, (before, after) in enumerate(widths))
         )
         self.receptive_field: int = 1 + 2 * (kernel - 1) * (2 ** len(channels) - 1)
 
@@ -47,16 +59,17 @@ class TemporalConvolution(nn.Module):
 class _Block(nn.Module):
     """[B, F, S] -> [B, C, S]."""
 
-    def __init__(self, before: int, after: int, kernel: int, dilation: int, dropout: float) -> None:
+    def __init__(self, before: int, after: int, kernel: int, dilation: int, dropout: float, dropped: Dropped) -> None:
         super().__init__()
+        drop = nn.Dropout1d if dropped == "channels" else nn.Dropout
         self.body = nn.Sequential(
             *(
                 nn.ConstantPad1d(((kernel - 1) * dilation, 0), 0.0),
                 weight_norm(_drawn(before, after, kernel, dilation)),
             ),
-            *(nn.LeakyReLU(), nn.Dropout1d(dropout)),
+            *(nn.LeakyReLU(), drop(dropout)),
             *(nn.ConstantPad1d(((kernel - 1) * dilation, 0), 0.0), weight_norm(_drawn(after, after, kernel, dilation))),
-            *(nn.LeakyReLU(), nn.Dropout1d(dropout)),
+            *(nn.LeakyReLU(), drop(dropout)),
         )
         self.shortcut = nn.Identity() if before == after else _drawn(before, after, 1, 1)
         self.activation = nn.LeakyReLU()

@@ -9,8 +9,12 @@ and reviews: the layers of the audio network, the attention over its cells, the 
 attention over frames, IR-50's 512 values, the place of dropout. Ours: "attention along time" as attention over the
 columns of the audio network's map, averaged over frequency; the weights of the adaptive system, which the paper takes
 from the attended vectors in a way we could not read; all of the multi-level system but its idea; the rank, the widths,
-dropout's rate, the smaller sizes; and the masks: a modality of which nothing is valid is a vector of zeros, so that
-`GFbp`, which multiplies, says the same of all clips that lack one.
+dropout's rate, the smaller sizes; grey crops of the face that is followed in place of pictures in colour, 12.5 a second
+at most, and none of them altered in training; and the masks: a modality of which nothing is valid is a vector of zeros,
+so that `GFbp`, which multiplies, says the same of all clips that lack one.
+
+Ours is also how much of a clip is heard: one segment of 3 s, from anywhere in training and from the middle where it is
+judged, while papers and re-implementations cut a clip into several segments. `AmFbp` hears one in each third.
 
 Axes: B clips, J trunks, D width of a vector, O of a fused vector, C classes.
 """
@@ -78,7 +82,7 @@ class BilinearFusionConfig:
 
 
 class FcnAttention(nn.Module):
-    """Attends to the cells of the audio network's map, along time and frequency; hears only."""
+    """Attends to the cells of the audio network's map, along time and frequency; hears only, 3 s of a clip."""
 
     Config = FcnAttentionConfig
     paper: ClassVar[str] = "Zhang et al. 2018 (arXiv 1806.01506)"

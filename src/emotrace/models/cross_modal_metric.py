@@ -7,8 +7,9 @@ emotions), and someone else's implementation, from which the order and sizes of 
 cross-attention are. Ours: a way around every attention and layer normalisation, unless `literal`; the cross-attention
 "attend"; the margins and their loss (see `layers/emotion_margins.py`); the embedding between the joined snippets and
 the classifier; fewer than eight heads where eight do not divide the number of positions; networks that start from
-nothing; what is missing has no share; the small sizes; and the frozen face encoder's regions in the place of the 3-D
-ResNet.
+nothing; what is missing has no share; the small sizes; grey crops of the face that is followed in place of pictures in
+colour, 12.5 a second at most; and the frozen face encoder's regions in the place of the 3-D ResNet. Left out is that
+implementation's augmentation of pictures: a random cut of 3/4 of both sides, a flip, another brightness.
 
 Axes as in `layers/clips.py`, A = V; Q channels and X positions of a snippet's map, U width of a snippet's vector, E
 width of the embedding.
@@ -37,7 +38,8 @@ from emotrace.layers.clips import (
 )
 from emotrace.layers.emotion_margins import EmotionMargins
 from emotrace.layers.items import encode_items
-from emotrace.layers.multihead import AttentionBlock, ChannelBlock, masked_softmax
+from emotrace.layers.multihead import AttentionBlock, ChannelBlock
+from emotrace.layers.pooling import masked_softmax
 
 Cross = Literal["reweight", "attend"]
 """What the joint scores of voice and face mix: each modality's own snippets (as read), or the other's (ours)."""

@@ -4,13 +4,16 @@ Paper: S. Zhang, Y. Ding, Z. Wei & C. Guan, "Continuous emotion recognition with
 fusion", ICCV workshops 2021, arXiv 2107.01175. Of the paper abstract and introduction were read, of the authors' code
 all: the sizes of the temporal convolutions, the attention (in which the keys ask and the queries answer, the other way
 round than usual) and the heads are its. Form "abaw3" is the later version of that code, as far as it is used here: two
-attention heads, projection, batch normalisation, tanh.
+attention heads, projection, batch normalisation, tanh, and dropout of single values in place of whole channels.
 
 Read in the code and done otherwise here: it trains a model for arousal and one for valence, ours has both in one head;
 it takes features from a VGGish trained elsewhere, ours trains VGGish along, from drawn weights or loaded ones; it knows
 no missing modality, here zeros enter where one is not known; its cepstral coefficients are openSMILE's (MFCC12_0_D_A),
 ours a cosine transform of the log-mel bands and their deltas, 39 values too, without its "liftering", of the newest
 frame with four after it, 40 ms ago; the later version has functionals (eGeMAPS) in their place, ours has them always.
+It sees the corpus' own aligned faces in colour and every picture of the video, ours grey crops of the face that it
+follows, 12.5 a second at most. Left out is its augmentation: in training it cuts 40 of the 48 pixels at random and
+flips half of the windows; here IR-50 always sees the middle 40, as there where it is judged.
 Ours are also the emotions, the frozen encoder of the default bundle in place of IR-50, the size "small", and in the
 later form the share of its 32 values that each attention head has (16) and the order of its last steps.
 
@@ -50,6 +53,8 @@ _CHANNELS: Mapping[Form, tuple[tuple[int, ...], ...]] = MappingProxyType(
 )
 """Of the temporal convolutions of face, VGGish and cepstra at the published size; the small one has half of them."""
 _ATTENTION_DIM = 32
+_CENTRE = (40, 48)
+"""Pixels of the side that IR-50 sees, of those of the crop; of other crops the same share."""
 _PATCHES_AT_ONCE = 256
 """The first maps of VGGish are many times larger than its input: a whole recording at once fills the memory."""
 
@@ -62,7 +67,7 @@ class LeaderFollowerConfig:
     """The voice is [96, 64]: the 0.96 s of a log-mel spectrogram that end at the step."""
     scale: Scale = "small"
     visual: Backbone = "frozen"
-    """What encodes the face: the default bundle's frozen encoder, or IR-50, trained here."""
+    """What encodes the face: the default bundle's frozen encoder, or IR-50, trained here, of the centre of the crop."""
     form: Form = "abaw2"
     dropout: float = 0.1
 
@@ -99,14 +104,17 @@ class LeaderFollower(nn.Module):
                 "(frames, bands): set front_end=log-mel."
             )
         self.config = config
-        self.visual = FrameVectors(config.visual, config.scale, region_dim=sizes.region_dim, crop_side=sizes.crop_side)
+        seen = sizes.crop_side * _CENTRE[0] // _CENTRE[1]
+        margin = (sizes.crop_side - seen) // 2
+        self._centre = slice(margin, margin + seen)
+        self.visual = FrameVectors(config.visual, config.scale, region_dim=sizes.region_dim, crop_side=seen)
         self.vggish = Vggish(VggishConfig(width=WIDTHS[config.scale]))
         self.mfcc = Mfcc(_SOUND[1], _COEFFICIENTS)
         later, divisor = config.form == "abaw3", 2 if config.scale == "small" else 1
         channels = [[width // divisor for width in widths] for widths in _CHANNELS[config.form]]
         inputs = (self.visual.dim, self.vggish.embedding_dim, 3 * _COEFFICIENTS)
         temporal = [
-            TemporalConvolution(width, blocks, dropout=config.dropout)
+            TemporalConvolution(width, blocks, dropout=config.dropout, dropped="values" if later else "channels")
             for width, blocks in zip(inputs, channels, strict=True)
         ]
         self.temporal = nn.ModuleList(temporal)
@@ -121,7 +129,9 @@ class LeaderFollower(nn.Module):
     def forward(self, steps: Steps) -> SystemOutput:
         """Return the answer at every step; there is no audio weight, as the face also enters past the attention."""
         heard = torch.where(steps.audio_valid[..., None, None], steps.voice, 0.0)
-        crops = steps.crops[:, :, -1] if self.config.visual == "own" else steps.crops
+        crops = steps.crops
+        if self.config.visual == "own":
+            crops = crops[:, :, -1, self._centre, self._centre]
         inputs = (
             self.visual(crops, steps.regions, steps.video_valid),
             self._sound_vectors(heard, steps.audio_valid),

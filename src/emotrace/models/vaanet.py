@@ -3,11 +3,13 @@
 Paper: S. Zhao et al., "An end-to-end visual-audio attention network for emotion recognition in user-generated videos",
 AAAI 2020. Read: its abstract, and the authors' code for VideoEmotion-8, from which all of the attention, the fusion,
 the loss and the published sizes are. There the 3-D ResNet is frozen after Kinetics; here it starts from nothing and
-learns with the rest, unless whoever gives it weights freezes it. The 2-D ResNet starts from nothing as well, without
-ImageNet. Ours: grey face crops instead of whole scenes; 16 kHz, 10 ms steps and standardised bands under the 32
-cepstral coefficients, where theirs are librosa's of 44.1 kHz in steps of 512 samples; what is missing has no share in
-the means over time, and behind the 3-D ResNet no say in the batch normalisation; the small sizes; and the frozen face
-encoder's regions in the place of the 3-D ResNet.
+learns with the rest, unless the settings give it weights and freeze it. The 2-D ResNet starts from nothing as well,
+without ImageNet. Ours: grey crops of the face that is followed instead of whole pictures in colour, 12.5 a second at
+most where theirs are taken for 30; 16 kHz, 10 ms steps and standardised bands under the 32 cepstral coefficients, where
+theirs are librosa's of 44.1 kHz in steps of 512 samples; parts of the sound from all of the clip, where theirs are of
+its first 47.55 s; what is missing has no share in the means over time, and behind the 3-D ResNet no say in the batch
+normalisation; the small sizes; and the frozen face encoder's regions in the place of the 3-D ResNet. Left out is their
+augmentation: a square cut at the centre or at one of the corners, a flip, a rotation or another brightness.
 
 Axes as in `layers/clips.py`; T snippets or segments, N of them together, Q channels and X positions of a snippet's
 map, E width.
@@ -61,7 +63,7 @@ class Vaanet(nn.Module):
     Config = VaanetConfig
     paper: ClassVar[str] = "Zhao et al. 2020 (VAANet)"
     samplings: ClassVar[Mapping[Scale, Sampling]] = MappingProxyType(
-        {"small": Sampling(6, 4, 4, 96), "published": Sampling(12, 16, 16, 256)}
+        {"small": Sampling(6, 4, 4, 96, "clip"), "published": Sampling(12, 16, 16, 256, "clip")}
     )
     modalities: ClassVar[frozenset[Modality]] = frozenset({"voice", "face"})
 

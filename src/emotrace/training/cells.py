@@ -9,12 +9,14 @@ import threading
 import time
 import warnings
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from emotrace.corpora.rated import Dimension
+from emotrace.downloads import file_sha256
 from emotrace.errors import EmotraceError
 from emotrace.postprocessing import STEPS, Step
 from emotrace.training.arrays import read_arrays, write_arrays
@@ -65,14 +67,25 @@ class SystemCell:
         """Return what the result depends on, beside the study."""
         faces = self.stage_one.model_dump_json() if self.settings.faces == "improved-alexnet" else ""
         steps = "" if self.post_processing == STEPS else ", ".join(self.post_processing)
-        # What has its default is left out, so that a setting that is new some day spoils no finished cell.
-        chosen = self.settings.model_dump_json(exclude_defaults=True)
+        defaults = {name for name in _ADDED_LATER if getattr(self.settings, name) == _default(name)}
         files = "".join(_digest_of(each.weights) for each in (self.settings.visual, self.settings.audio))
-        return f"{chosen} {faces}{steps}{files}"
+        return f"{self.settings.model_dump_json(exclude=defaults)} {faces}{steps}{files}"
 
 
+_ADDED_LATER = (
+    *("scale", "visual", "audio", "form", "schedule", "prediction", "window_seconds"),
+    *("polarity_weight", "metric_weight", "cross", "literal", "temperature"),
+)
+"""Settings that came after the first cells were finished: at their default they spoil none."""
+
+
+def _default(name: str) -> object:
+    return SystemSettings.model_fields[name].get_default(call_default_factory=True)
+
+
+@cache
 def _digest_of(weights: Path | None) -> str:
-    return "" if weights is None else f" {weights.stat().st_size} {weights.stat().st_mtime_ns}"
+    return "" if weights is None else f" {file_sha256(weights)}"
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ def write_class_report(chosen: Plan, failed: Mapping[str, str]) -> Report:
     output, classes = chosen.output, chosen.study.classes
     done = [cell for cell in chosen.systems if chosen.is_done(cell)]
     rows = [system_row(cell) for cell in done]
-    tested = _tests(done, len(classes))
+    tested = _tests(chosen, done, len(classes))
     files = [output / "settings.yaml", output / "environment.json", output / "results.md"]
     write_text(files[0], settings_text(chosen))
     write_text(files[1], environment(done))
@@ -93,32 +93,43 @@ def _page(
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
-def _tests(done: Sequence[SystemCell], num_classes: int) -> dict[str, PairedResult]:
-    """Return the paired test of every system against the first, over clips, all seeds that both have in all folds."""
+def _tests(chosen: Plan, done: Sequence[SystemCell], num_classes: int) -> dict[str, PairedResult]:
+    """Return the paired test of every system against the first, over speakers: all seeds that both have whole."""
     groups: dict[str, dict[int, dict[int | None, SystemCell]]] = {}
     for cell in done:
         groups.setdefault(cell.key, {}).setdefault(cell.settings.seed, {})[cell.fold] = cell
+    whole = max(1, len(chosen.folds))
+    complete = {
+        key: {seed: cells for seed, cells in seeds.items() if len(cells) == whole} for key, seeds in groups.items()
+    }
     found = {}
     for key in list(groups)[1:]:
-        first, other = groups[next(iter(groups))], groups[key]
-        seeds = [seed for seed in sorted(first.keys() & other.keys()) if first[seed].keys() == other[seed].keys()]
+        first, other = complete[next(iter(groups))], complete[key]
+        seeds = sorted(first.keys() & other.keys())
         if seeds:
-            truths, said = _by_clip([first[seed] for seed in seeds])
-            theirs = _by_clip([other[seed] for seed in seeds])[1]
-            found[key] = paired_test(truths, theirs, said, _MeanRecall(len(seeds), num_classes))
+            truths, said = _by_subject(chosen, [first[seed] for seed in seeds])
+            theirs = _by_subject(chosen, [other[seed] for seed in seeds])[1]
+            if len(truths) > 1:
+                found[key] = paired_test(truths, theirs, said, _MeanRecall(len(seeds), num_classes))
     return found
 
 
-def _by_clip(seeds: Sequence[Mapping[int | None, SystemCell]]) -> tuple[list[FloatArray], list[FloatArray]]:
-    """Return truths and answers, one row [seeds * classes] per clip of all folds."""
-    kept = [
-        {f"{fold} {name}": pair for fold, cell in cells.items() for name, pair in predictions(cell).items()}
-        for cells in seeds
-    ]
-    return (
-        [np.concatenate([each[name][0] for each in kept]).ravel() for name in kept[0]],
-        [np.concatenate([each[name][1] for each in kept]).ravel() for name in kept[0]],
-    )
+def _by_subject(
+    chosen: Plan, seeds: Sequence[Mapping[int | None, SystemCell]]
+) -> tuple[list[FloatArray], list[FloatArray]]:
+    """Return truths and answers, one row [clips * seeds * classes] per speaker: clips of one speaker are alike.
+
+    A clip that several folds judge, as the draws of VideoEmotion-8 do, stays with its speaker.
+    """
+    subjects = {item.name: item.subject for study in (chosen.folds or (chosen.study,)) for item in study.items["test"]}
+    truths: dict[str, list[FloatArray]] = {}
+    said: dict[str, list[FloatArray]] = {}
+    for fold in seeds[0]:
+        kept = [predictions(cells[fold]) for cells in seeds]
+        for name in kept[0]:
+            truths.setdefault(subjects[name], []).append(np.concatenate([each[name][0] for each in kept]).ravel())
+            said.setdefault(subjects[name], []).append(np.concatenate([each[name][1] for each in kept]).ravel())
+    return [np.concatenate(each) for each in truths.values()], [np.concatenate(each) for each in said.values()]
 
 
 @dataclass(frozen=True)
@@ -135,6 +146,6 @@ class _MeanRecall:
 
 _TABLE_WORDS = (
     "Mean and standard deviation over seeds and folds. UAR: unweighted average recall, the mean over classes. The "
-    "difference is that of the UAR to {baseline}, by swapping whole clips."
+    "difference is that of the UAR to {baseline}, by swapping all clips of a speaker."
 )
 _CONFUSION_WORDS = "Percent of each true class, all seeds and folds together."

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from emotrace.encoders.descriptor_mlp import standard_scores
 from emotrace.layers.clips import ClipAnswer, Clips, ClipSizes, ClipSystem
-from emotrace.training.tracks import Track
+from emotrace.training.tracks import Track, voice_moments
 
 
 class StandardisedClipSystem(nn.Module):
@@ -48,12 +48,7 @@ class StandardisedClipSystem(nn.Module):
 
     def fit_standardiser(self, tracks: Sequence[Track]) -> None:
         """Take mean and standard deviation over the frames with speech of the training recordings."""
-        count, total, squares = 0, 0.0, 0.0
-        for track in tracks:
-            used = track.voice[torch.unique(track.voice_index[track.audio_valid]).clamp(min=0)].double()
-            count, total = count + used.numel(), total + float(used.sum())
-            squares += float(used.square().sum())
-        if count:
-            mean = total / count
-            self.mean.fill_(mean)
-            self.deviation.fill_(max(squares / count - mean**2, 1e-12) ** 0.5)
+        found = voice_moments(tracks, pooled=True)
+        if found is not None:
+            self.mean.copy_(found[0])
+            self.deviation.copy_(found[1])

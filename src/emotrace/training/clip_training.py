@@ -16,7 +16,7 @@ from emotrace.training.clip_system import StandardisedClipSystem
 from emotrace.training.run import fit, optimiser, seeded, tell_epoch
 from emotrace.training.scoring import score
 from emotrace.training.settings import SystemSettings
-from emotrace.training.systems import build, clip_reading_of, sizes_of
+from emotrace.training.systems import build, clip_reading_of, frozen_encoders, sizes_of
 from emotrace.training.tracks import Track
 
 
@@ -81,7 +81,9 @@ class ClipLearner(lightning.LightningModule):
         self.whole = whole
 
     def on_train_epoch_start(self) -> None:
-        """Seed dropout by the epoch and tell the batches which epoch it is."""
+        """Seed dropout by the epoch, tell the batches which epoch it is, and keep frozen encoders as they are."""
+        for encoder in frozen_encoders(self.system.system, self.settings):
+            encoder.eval()
         torch.manual_seed(self.settings.seed * 100_003 + self.current_epoch)
         tell_epoch(self)
 

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
 from multiprocessing import get_context
 from pathlib import Path
 from types import MappingProxyType
@@ -27,10 +26,11 @@ from emotrace.training.default import RECIPE
 from emotrace.training.delay import search_delay_seconds
 from emotrace.training.extraction import FrontEnd
 from emotrace.training.face_networks import FACE_NETWORKS
+from emotrace.training.fitting import why_not
 from emotrace.training.presets import PRESETS
 from emotrace.training.settings import Settings, SystemSettings
 from emotrace.training.stage_one import StageOneSettings, regions_of_improved_alexnet
-from emotrace.training.study import CLASS_CORPORA, EMOTION_CORPORA, Study, bundle_faces
+from emotrace.training.study import CLASS_CORPORA, Study, bundle_faces
 from emotrace.training.systems import clip_reading_of, is_clip_level, reading_of
 
 _COMPARED_IN_FIGURE_6 = (
@@ -106,20 +106,11 @@ def resolve(keys: Sequence[str], corpus: str) -> list[str]:
 
 
 def _what_hinders(key: str, corpus: str) -> str | None:
-    """Return why a system cannot run on a corpus, None where it can."""
-    if key in FACE_NETWORKS or PRESETS[key].settings.faces != "bundle":
-        if corpus in CLASS_CORPORA:
-            return (
-                f"{key}: face networks of stage one learn arousal or valence over time, and {corpus} has classes of "
-                "clips: choose other systems."
-            )
-    elif PRESETS[key].settings.front_end == "egemaps" and find_spec("opensmile") is None:
-        return f"{key} needs openSMILE: run pip install 'emotrace[opensmile]', or leave it out."
-    elif is_clip_level(PRESETS[key].settings) and corpus not in EMOTION_CORPORA:
-        return (
-            f"{key} learns classes of emotion, and {corpus} has no labels of them: choose one of "
-            f"{', '.join(EMOTION_CORPORA)}, or another system."
-        )
+    """Return why a key cannot run on a corpus, None where it can."""
+    if key in PRESETS:
+        return why_not(key, PRESETS[key].settings, corpus)
+    if corpus in CLASS_CORPORA:
+        return f"{key}: face networks learn arousal or valence over time, and {corpus} has classes of clips."
     return None
 
 

@@ -119,12 +119,17 @@ def settings_text(chosen: Plan) -> str:
     told = {
         "corpus": chosen.study.corpus,
         "note": chosen.study.note,
-        "recordings": {role: [item.name for item in items] for role, items in chosen.study.items.items()},
+        "recordings": _names(chosen.study),
+        "folds": {study.fold: _names(study) for study in chosen.folds},
         "label_delay_ticks": chosen.study.label_delay_ticks,
         "shared": chosen.settings.model_dump(mode="json"),
         "systems": systems,
     }
     return yaml.safe_dump(told, sort_keys=False, allow_unicode=True)
+
+
+def _names(study: Study) -> dict[str, list[str]]:
+    return {role: [item.name for item in items] for role, items in study.items.items()}
 
 
 def _written(path: Path, text: str) -> Path:

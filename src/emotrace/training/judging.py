@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from emotrace import metrics, postprocessing
 from emotrace.corpora.rated import DIMENSIONS
+from emotrace.errors import CorpusError
 from emotrace.significance import bootstrap_interval
 from emotrace.training.comparison_rows import SHARES
 from emotrace.training.hardship import KINDS, MODALITIES, Hardship, Kind, Modality, endure, mixed
@@ -136,10 +137,15 @@ def judge(
         system: trained.
         settings: of the system.
         validation: recordings that post-processing is fitted on; none leaves it out.
-        test: recordings to be judged on; two at least.
+        test: recordings to be judged on; two at least with labels, the others are left out.
         steps: of the post-processing that may be used.
         delay_ticks: by which the labels that it learnt from had been moved forward: its answers are moved back.
     """
+    test = [track for track in test if track.arousal_valence.isfinite().all(dim=1).any()]
+    if len(test) < 2:
+        raise CorpusError(
+            f"{len(test)} recording(s) to be judged on have labels, two are needed: copy the whole corpus."
+        )
     judged = _Judged(system, settings, delay_ticks)
     said = judged.answers(test)
     figures: dict[str, float] = {}

@@ -1,5 +1,6 @@
 """A corpus by its name -> a study: who is learnt from, stopped by and judged on; folds, and single splits."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from emotrace.labels import EMOTIONS
 from emotrace.training.default import TRAINING_CONDITIONS
 from emotrace.training.extraction import ComposedRecording, Item
 from emotrace.training.settings import Settings, read
-from emotrace.training.study import CLASS_CORPORA, CORPORA, ROLES, Study
+from emotrace.training.study import CLASS_CORPORA, CORPORA, FOLDED_CORPORA, ROLES, Study
 
 _COMPOSED_COUNTS: Mapping[str, int] = {"train": 300, "validation": 60, "test": COMPOSED_COUNT}
 _SMALL_COMPOSED_COUNTS: Mapping[str, int] = {"train": 12, "validation": 4, "test": 4}
@@ -78,7 +79,7 @@ def open_study(
     if corpus == "composed":
         return Study(corpus, root, _composed(small), _COMPOSED, folder)
     if corpus in CLASS_CORPORA:
-        return _of_classes(corpus, root, folder, _by_split(clips_of(corpus, root)))
+        return _of_classes(corpus, root, folder, _by_split(clips_of(corpus, root), small=small))
     if corpus == "affwild2":
         return _affwild2(root, folder, affwild2.NUM_FOLDS - 2)
     recordings = _rated(corpus, root, chosen)
@@ -111,19 +112,19 @@ def open_folds(corpus: str, root: Path | None, output: Path) -> list[Study]:
         SettingsError: the corpus has no folds.
         CorpusError: the corpus is not as it should be.
     """
+    if corpus in CORPORA and corpus not in FOLDED_CORPORA:
+        raise SettingsError(f"--folds: {corpus} has no usual cross-validation: leave the option out.")
     root, folder = _root(corpus, root, output, small=False), output / "features"
     if corpus == "affwild2":
         return [replace(_affwild2(root, folder, part), fold=part) for part in range(affwild2.NUM_FOLDS - 1)]
     if corpus == "videoemotion8":
         drawn = [videoemotion8.read(root, draw) for draw in range(videoemotion8.DRAWS)]
         return [replace(_of_classes(corpus, root, folder, _by_split(clips)), fold=k) for k, clips in enumerate(drawn)]
-    clips = clips_of(corpus, root) if corpus in CLASS_CORPORA else []
+    clips = clips_of(corpus, root)
     numbers = sorted({clip.fold for clip in clips if clip.fold is not None})
     if len(numbers) < 3:
-        raise SettingsError(
-            f"--folds: {corpus} has no usual cross-validation"
-            + (f", or {len(numbers)} of its folds are there and three are needed" if clips else "")
-            + ": leave the option out."
+        raise CorpusError(
+            f"{root} holds {len(numbers)} of the folds of {corpus}, three are needed: copy the whole corpus."
         )
     return [_fold(corpus, root, folder, clips, numbers, place) for place in range(len(numbers))]
 
@@ -140,8 +141,19 @@ def _fold(
     return replace(_of_classes(corpus, root, folder, roles), fold=judged)
 
 
-def _by_split(clips: Sequence[LabelledClip]) -> dict[str, list[LabelledClip]]:
-    return {role: [clip for clip in clips if clip.split == role] for role in ROLES}
+def _by_split(clips: Sequence[LabelledClip], *, small: bool = False) -> dict[str, list[LabelledClip]]:
+    """Return the clips by role; for a try the first few of each class."""
+    roles = {role: [clip for clip in clips if clip.split == role] for role in ROLES}
+    if not small:
+        return roles
+    met: Counter[tuple[str, str]] = Counter()
+    few: dict[str, list[LabelledClip]] = {role: [] for role in ROLES}
+    for role, found in roles.items():
+        for clip in found:
+            met[role, clip.label] += 1
+            if met[role, clip.label] <= _FEW_CLIPS:
+                few[role].append(clip)
+    return few
 
 
 def _of_classes(corpus: str, root: Path, folder: Path, roles: Mapping[str, Sequence[LabelledClip]]) -> Study:
@@ -171,6 +183,8 @@ def _affwild2(root: Path, folder: Path, left_out: int) -> Study:
     return Study("affwild2", root, roles, _AFFWILD2, folder)
 
 
+_FEW_CLIPS = 8
+"""Of each class and role, for a try."""
 _DONE_WITH = {"train": "learn from", "validation": "stop by", "test": "be judged on"}
 
 

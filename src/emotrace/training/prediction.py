@@ -1,5 +1,8 @@
 """A trained system and a recording -> what it says at every tick, or of the recording as a whole."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 
 from emotrace.layers.clips import ClipAnswer
@@ -28,7 +31,9 @@ def predict(system: AnySystem, settings: SystemSettings, track: Track) -> System
     if isinstance(system, StandardisedClipSystem):
         return _slid(system, settings, heard)
     how = reading_of(settings, track.ticks_per_second)
-    said = system(how.whole(heard)) if settings.prediction == "whole" else _averaged(system, how, heard)
+    said: SystemOutput = (
+        _asked(system, how.whole(heard)) if settings.prediction == "whole" else _averaged(system, how, heard)
+    )
     on = [on_ticks(part[0], len(track), how.step_ticks) for part in said]
     return SystemOutput(on[0].clamp(-1, 1), on[1], on[2], on[3])
 
@@ -43,18 +48,29 @@ def predict_class(system: AnySystem, settings: SystemSettings, track: Track) -> 
     heard = track.without(settings.only)
     if isinstance(system, StandardisedClipSystem):
         how = clip_reading_of(settings, track.ticks_per_second)
-        whole: ClipAnswer = system(how.batch([heard], [(0, len(heard))]))
+        whole: ClipAnswer = _asked(system, how.batch([heard], [(0, len(heard))]))
         return whole.logits[0].softmax(dim=-1)
-    said: SystemOutput = system(reading_of(settings, track.ticks_per_second).whole(heard))
-    shares = said.emotion_logits[0].softmax(dim=-1)
-    return shares[said.valid[0]].mean(dim=0) if said.valid.any() else shares.mean(dim=0)
+    return mean_shares([_asked(system, reading_of(settings, track.ticks_per_second).whole(heard))])
+
+
+def mean_shares(outputs: Sequence[SystemOutput]) -> torch.Tensor:
+    """Return [C]: probabilities of one recording, B = 1: the mean over outputs and the steps at which they know."""
+    shares = torch.cat([output.emotion_logits[0].softmax(dim=-1) for output in outputs])
+    valid = torch.cat([output.valid[0] for output in outputs])
+    return (shares[valid] if valid.any() else shares).mean(dim=0)
+
+
+def _asked(system: AnySystem, batch: Any) -> Any:
+    """Return the answer to a batch, computed where the system is and brought back: recordings stay on the processor."""
+    answer = system(type(batch)(*(part.to(system.mean.device) for part in batch)))
+    return type(answer)(*(part.cpu() for part in answer))
 
 
 def _averaged(system: StandardisedSystem, how: Reading, track: Track) -> SystemOutput:
     """Return the answers [1, S, ...] of windows of steps, averaged where they overlap."""
     count = how.num_steps(track)
     first = overlapping(count, *_WINDOW_AND_HOP_STEPS)
-    said = [system(how.batch([track], [start], min(count, _WINDOW_AND_HOP_STEPS[0]))) for start in first]
+    said = [_asked(system, how.batch([track], [start], min(count, _WINDOW_AND_HOP_STEPS[0]))) for start in first]
     means = [
         torch.from_numpy(average_overlaps([part[0].float().numpy() for part in parts], first, count))[None]
         for parts in zip(*said, strict=True)
@@ -71,10 +87,10 @@ def _slid(system: StandardisedClipSystem, settings: SystemSettings, track: Track
     for first in range(0, len(spans), _WINDOWS_AT_ONCE):
         chosen = spans[first : first + _WINDOWS_AT_ONCE]
         clips = how.batch([track] * len(chosen), chosen)
-        answer = system(clips)
+        answer: ClipAnswer = _asked(system, clips)
         logits.append(answer.logits)
         weights.append(answer.audio_weight)
         known.append(clips.pictures_valid.flatten(1).any(dim=1) | clips.sound_valid.flatten(1).any(dim=1))
     every = torch.cat(logits)
-    said = circumplex_mean(every, track.classes), every, torch.cat(weights), torch.cat(known)
+    said = circumplex_mean(every, system.sizes.classes), every, torch.cat(weights), torch.cat(known)
     return SystemOutput(*(on_ticks(part, len(track), step) for part in said))

@@ -8,7 +8,7 @@ from emotrace.training.comparison import ComparisonSettings, Plan, prepare_study
 from emotrace.training.comparison_rows import Row
 from emotrace.training.judging import judge, judge_classes
 from emotrace.training.settings import SystemSettings
-from emotrace.training.study import Study
+from emotrace.training.study import EMOTION_CORPORA, Study
 from emotrace.training.system_bundle import fits_a_bundle, save_as_bundle
 from emotrace.training.systems import load_system
 
@@ -70,7 +70,7 @@ def evaluate_system(folder: Path, study: Study) -> Figures:
         raise SettingsError(
             f"{folder} sees through the {settings.faces} of its own comparison, which judges it: see its result.json."
         )
-    if study.tells_classes and study.classes != saved.system.sizes.classes:
+    if study.corpus in EMOTION_CORPORA and study.classes != saved.system.sizes.classes:
         raise SettingsError(
             f"{folder} tells {', '.join(saved.system.sizes.classes)}, but {study.corpus} has "
             f"{', '.join(study.classes)}: choose the corpus that it was trained on, or one with the same classes."

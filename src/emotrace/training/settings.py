@@ -1,7 +1,8 @@
 """The settings of a training run: named presets, or a YAML file of the same shape, with single values overridden."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, TypeVar
 
 import yaml
@@ -88,6 +89,7 @@ class EncoderSettings(Settings):
         "frozen", description="of pictures: the default bundle's frozen face encoder, or the paper's own network"
     )
     weights: Path | None = Field(None, description="a file with weights that were trained before, to start from")
+    frozen: bool = Field(False, description="keep the weights of the file as they are")
 
 
 class SystemSettings(RunSettings):
@@ -120,6 +122,13 @@ class SystemSettings(RunSettings):
     schedule: Literal["cosine", "gradual-release"] = Field(
         "cosine", description="gradual-release: lower the rate on plateaus, then release more of the encoder (ABAW2)"
     )
+    polarity_weight: float = Field(0.5, ge=0, description="of vaanet alone: what a mistake in polarity costs more")
+    metric_weight: float = Field(0.5, ge=0, description="of cross-modal-metric alone: of its triplet loss")
+    cross: Literal["reweight", "attend"] = Field("reweight", description="of cross-modal-metric alone")
+    literal: bool = Field(False, description="of cross-modal-metric alone: attention with no way around it")
+    temperature: float = Field(
+        0.3, ge=0, le=1, description="lambda of fcn-attention and the bilinear family; 0 is the plain mean"
+    )
     prediction: Literal["whole", "windows"] = Field(
         "whole", description="windows: 300 steps every 200, averaged where they overlap (ABAW2); frame-level systems"
     )
@@ -131,6 +140,17 @@ class SystemSettings(RunSettings):
         16.0, gt=1, le=120, description="length of what is drawn, at most the shortest recording"
     )
     stretches_per_epoch: int = Field(400, gt=0)
+
+
+ABLATED: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "vaanet": ("polarity_weight",),
+        "cross-modal-metric": ("metric_weight", "cross", "literal"),
+        "leader-follower": ("form",),
+        **dict.fromkeys(("fcn-attention", "g-fbp", "ag-fbp", "am-fbp"), ("temperature",)),
+    }
+)
+"""System -> the settings that it alone reads."""
 
 
 def override(settings: Kind, assignments: list[str]) -> Kind:

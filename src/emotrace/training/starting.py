@@ -8,6 +8,7 @@ from emotrace.errors import SettingsError
 from emotrace.training import comparison, preset_run, settings
 from emotrace.training.class_report import write_class_report
 from emotrace.training.comparison_report import Report, write_report
+from emotrace.training.fitting import why_not
 from emotrace.training.opening import challenge_settings, open_folds, open_split, open_study
 from emotrace.training.presets import PRESETS
 from emotrace.training.settings import SystemSettings
@@ -80,6 +81,8 @@ def compare(
     chosen = settings.override(comparison.small(base) if small else base, list(assignments))
     challenge = challenge_settings(protocol)
     comparison.check(keys, seeds, corpus)  # before a corpus is made
+    if folds and protocol != "avec2016":
+        raise SettingsError("--protocol is of recola, which has no usual cross-validation: leave --folds or it out.")
     studies = open_folds(corpus, root, output) if folds else []
     study = studies[0] if studies else open_study(corpus, root, output, small=small, challenge=challenge)
     plan = comparison.settle_delay(comparison.plan(keys, study, seeds, output, chosen, studies))
@@ -119,6 +122,9 @@ def train(
     if small:
         chosen, shared = comparison.small_preset(chosen), comparison.small(shared)
     final = settings.override(chosen, list(assignments))
+    reason = why_not(Path(preset).stem, final, corpus)
+    if reason:
+        raise SettingsError(reason)
     study = open_study(corpus, root, output, small=small, challenge=challenge_settings(protocol))
     return preset_run.train_preset(Path(preset).stem, final, study, output, shared)
 

@@ -28,8 +28,10 @@ from emotrace.training.tracks import Track, encode_faces, load_track
 from emotrace.writing import write_text
 
 TRACE_CORPORA = ("recola", "synthetic", "composed", "folder", "affwild2")
-CLASS_CORPORA = ("ravdess", "cremad", "iemocap", "iemocap-6", "afew", "videoemotion8", "ekman6")
+CLASS_CORPORA = ("ravdess", "cremad", "iemocap", "iemocap-improvised", "iemocap-6", "afew", "videoemotion8", "ekman6")
 CORPORA = (*TRACE_CORPORA, *CLASS_CORPORA)
+FOLDED_CORPORA = ("affwild2", "ravdess", "cremad", "iemocap", "iemocap-improvised", "iemocap-6", "videoemotion8")
+"""With a usual cross-validation."""
 EMOTION_CORPORA = ("composed", *CLASS_CORPORA)
 """Whose recordings have labels of emotions."""
 ROLES = ("train", "validation", "test")
@@ -110,7 +112,7 @@ class Study:
         regions, rate_hz = self._regions(faces), RECIPE.label_rate_hz
         loaded = [load_track(self.folder, item, front_end, regions, rate_hz, self.classes) for item in items]
         for track in loaded:
-            if len(track) < SHORTEST_SECONDS * rate_hz:
+            if len(track) < SHORTEST_SECONDS * rate_hz and not self.tells_classes:
                 raise CorpusError(
                     f"{track.name} lasts {len(track) / rate_hz:.2f} s, expected {SHORTEST_SECONDS:g} s at least: "
                     "leave it out."

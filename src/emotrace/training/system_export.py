@@ -98,6 +98,7 @@ def clip_graph(settings: SystemSettings, sizes: ClipSizes, rate_hz: float) -> Cl
         window_ticks=round(settings.window_seconds * rate_hz),
         picture_ticks=how.picture_ticks,
         sampling=(chosen.snippets, chosen.pictures, chosen.segments, chosen.frames),
+        loops=chosen.loops,
     )
 
 

@@ -12,14 +12,14 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from emotrace import metrics
-from emotrace.errors import SettingsError
 from emotrace.layers.steps import Begins, Finishes, Steps, SystemOutput
 from emotrace.losses import ccc_loss, modal_scaling_loss, rmse_loss, soft_cross_entropy, windowed_ccc_loss
 from emotrace.models.leader_follower import LeaderFollower
 from emotrace.training.gradual_release import GradualRelease
+from emotrace.training.prediction import mean_shares
 from emotrace.training.run import fit, optimiser, seeded, tell_epoch
 from emotrace.training.settings import SystemSettings
-from emotrace.training.systems import StandardisedSystem, build, reading_of
+from emotrace.training.systems import StandardisedSystem, build, frozen_encoders, reading_of
 from emotrace.training.tracks import Reading, Track
 
 _MAIN_LOSSES: Mapping[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = MappingProxyType(
@@ -36,7 +36,8 @@ class DrawnStretches:
         self.settings = settings
         self.epoch = 0
         wanted = round(settings.stretch_seconds / settings.step_seconds)
-        self.count = min(wanted, *(how.num_steps(track) for track in tracks))
+        # A shorter recording is filled up with steps at which nothing is known.
+        self.count = min(wanted, max(how.num_steps(track) for track in tracks))
 
     def __len__(self) -> int:
         return max(1, self.settings.stretches_per_epoch // self.settings.batch_size)
@@ -52,7 +53,7 @@ class DrawnStretches:
         for _ in range(len(self)):
             chosen = torch.multinomial(room, self.settings.batch_size, replacement=True, generator=generator).tolist()
             tracks = [self.tracks[place] for place in chosen]
-            ends = [self.how.num_steps(track) - self.count for track in tracks]
+            ends = [max(0, self.how.num_steps(track) - self.count) for track in tracks]
             first = [int(torch.randint(end + 1, (), generator=generator)) for end in ends]
             yield self.how.batch(tracks, first, self.count)
 
@@ -73,13 +74,6 @@ class WholeTracks(Sequence[Steps]):
         return steps if self.system is None else self.system.standardise(steps)
 
 
-def _told_class(outputs: Sequence[SystemOutput]) -> Tensor:
-    """Return [1]: the class that the outputs give a recording, B = 1: the mean over outputs and known steps."""
-    shares = torch.cat([output.emotion_logits[0].softmax(dim=-1) for output in outputs])
-    valid = torch.cat([output.valid[0] for output in outputs])
-    return (shares[valid] if valid.any() else shares).mean(dim=0).argmax(dim=-1, keepdim=True)
-
-
 class SystemLearner(lightning.LightningModule):
     """Trains every output that a system gives for training; the modal-scaling loss on its audio weight (eq. 33)."""
 
@@ -92,7 +86,9 @@ class SystemLearner(lightning.LightningModule):
         self._said: list[tuple[Tensor, Tensor]] = []
 
     def on_train_epoch_start(self) -> None:
-        """Seed dropout by the epoch and tell the batches which epoch it is."""
+        """Seed dropout by the epoch, tell the batches which epoch it is, and keep frozen encoders as they are."""
+        for encoder in frozen_encoders(self.system.system, self.settings):
+            encoder.eval()
         torch.manual_seed(self.settings.seed * 100_003 + self.current_epoch)
         tell_epoch(self)
 
@@ -114,7 +110,9 @@ class SystemLearner(lightning.LightningModule):
 
     def _loss(self, output: SystemOutput, batch: Steps) -> Tensor:
         labelled = output.valid & batch.arousal_valence.isfinite().all(dim=-1)
-        loss = _MAIN_LOSSES[self.settings.main_loss](output.arousal_valence, batch.arousal_valence, labelled)
+        # The labels of a clip of one class are constant: there is nothing to correlate within its window.
+        main = "ccc" if self.whole else self.settings.main_loss
+        loss = _MAIN_LOSSES[main](output.arousal_valence, batch.arousal_valence, labelled)
         named = output.valid & (batch.emotion >= 0)
         if self.settings.emotion_weight and named.any():
             targets = torch.nn.functional.one_hot(batch.emotion.clamp(min=0), output.emotion_logits.shape[-1]).float()
@@ -124,7 +122,8 @@ class SystemLearner(lightning.LightningModule):
     def validation_step(self, batch: Steps, batch_index: int) -> None:
         """Collect what is said of one recording."""
         if self.whole:
-            self._said.append((_told_class(self._outputs(batch)), batch.emotion[:, 0]))
+            told = mean_shares(self._outputs(batch)).argmax(dim=-1, keepdim=True)
+            self._said.append((told, batch.emotion[:, 0]))
             return
         answer, counts = self._answer(batch)
         labelled = counts & batch.arousal_valence.isfinite().all(dim=-1)
@@ -172,11 +171,7 @@ def _release(system: StandardisedSystem, settings: SystemSettings) -> GradualRel
     if settings.schedule == "cosine":
         return None
     inner = system.system
-    if not isinstance(inner, LeaderFollower) or settings.visual.weights is None:
-        raise SettingsError(
-            "schedule=gradual-release sets a trained encoder free group by group: it needs the system leader-follower, "
-            "visual.backbone=own and visual.weights=FILE."
-        )
+    assert isinstance(inner, LeaderFollower)  # `fitting.py` refuses others
     return GradualRelease(
         inner.release_groups(),
         monitor="validation_score",

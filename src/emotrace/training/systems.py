@@ -24,8 +24,8 @@ from emotrace.training.clip_system import StandardisedClipSystem
 from emotrace.training.default import RECIPE
 from emotrace.training.fusion_system import FusionSystem, FusionSystemConfig
 from emotrace.training.pretrained import load_pretrained
-from emotrace.training.settings import SystemSettings
-from emotrace.training.tracks import Reading, Track
+from emotrace.training.settings import ABLATED, SystemSettings
+from emotrace.training.tracks import Reading, Track, voice_moments
 from emotrace.writing import write_text
 
 WEIGHTS = "weights.safetensors"
@@ -81,13 +81,10 @@ class StandardisedSystem(nn.Module):
 
     def fit_standardiser(self, tracks: Sequence[Track]) -> None:
         """Take mean and standard deviation of the voice inputs that the training recordings use."""
-        used = [track.voice[torch.unique(track.voice_index[track.audio_valid])].double() for track in tracks]
-        rows = torch.cat([part for part in used if len(part)]) if any(map(len, used)) else None
-        if rows is None:
-            return
-        over = (0,) if rows.ndim == 2 else tuple(range(rows.ndim))
-        self.mean.copy_(rows.mean(dim=over).reshape(self.mean.shape))
-        self.deviation.copy_(rows.std(dim=over, correction=0).clamp(min=1e-6).reshape(self.mean.shape))
+        found = voice_moments(tracks, pooled=len(self.sizes.voice_shape) > 1)
+        if found is not None:
+            self.mean.copy_(found[0].reshape(self.mean.shape))
+            self.deviation.copy_(found[1].clamp(min=1e-6).reshape(self.mean.shape))
 
 
 AnySystem = StandardisedSystem | StandardisedClipSystem
@@ -121,14 +118,29 @@ def _start_from(system: nn.Module, name: str, weights: Path, settings: SystemSet
             f"{name}.weights={weights}: {settings.system} has no such encoder of its own with these settings; "
             f"weights that it takes: {known} (visual.backbone=own may be needed)."
         )
-    print(load_pretrained(found[name], weights, name).summary(), file=sys.stderr, flush=True)
+    matched = load_pretrained(found[name], weights, name)
+    print(matched.summary(), file=sys.stderr, flush=True)
+    if matched.missing and settings.schedule == "gradual-release":
+        raise SettingsError(
+            f"{name}.weights={weights}: {len(matched.missing)} values were not in the file, and with "
+            "schedule=gradual-release they would stay as they were drawn: use schedule=cosine, or weights that fit."
+        )
+    if getattr(settings, name).frozen:
+        found[name].requires_grad_(requires_grad=False)
 
 
 def _clip_system(settings: SystemSettings, sizes: ClipSizes) -> nn.Module:
     model: Any = CLIP_SYSTEMS[settings.system]  # its own Config, which no type can say
-    pictures = {"visual": settings.visual.backbone} if "face" in model.modalities else {}
-    system: nn.Module = model(model.Config(sizes=sizes, scale=settings.scale, **pictures))
+    chosen: dict[str, object] = {"visual": settings.visual.backbone} if "face" in model.modalities else {}
+    chosen |= {name: getattr(settings, name) for name in ABLATED.get(settings.system, ())}
+    system: nn.Module = model(model.Config(sizes=sizes, scale=settings.scale, **chosen))
     return system
+
+
+def frozen_encoders(system: nn.Module, settings: SystemSettings) -> list[nn.Module]:
+    """Return the encoders that stay as their weights were loaded: no gradient, no new statistics."""
+    told = {"visual": settings.visual, "audio": settings.audio}
+    return [system.encoders()[name] for name, each in told.items() if each.frozen and isinstance(system, HasEncoders)]
 
 
 def _frame_system(settings: SystemSettings, sizes: Sizes) -> StandardisedSystem:

@@ -172,8 +172,8 @@ class Reading:
     heard: int = 1
 
     def num_steps(self, track: Track) -> int:
-        """Return how many whole steps a recording has."""
-        return len(track) // self.step_ticks
+        """Return how many whole steps a recording has; of one that is shorter than a step, one."""
+        return max(1, len(track) // self.step_ticks)
 
     def sizes(self, track: Track) -> Sizes:
         """Return the shapes that follow from a recording."""
@@ -192,33 +192,34 @@ class Reading:
         return self.batch([track], [0], self.num_steps(track))
 
     def batch(self, tracks: Sequence[Track], first: Sequence[int], count: int) -> Steps:
-        """Return `count` steps of each recording, from its step `first` on."""
+        """Return `count` steps of each recording, from its step `first` on; after its end nothing is known."""
         rows = [self._rows(track, start, count) for track, start in zip(tracks, first, strict=True)]
         return Steps(*(torch.stack(parts) for parts in zip(*rows, strict=True)))
 
     def _rows(self, track: Track, first: int, count: int) -> Steps:
-        ticks = (torch.arange(first, first + count) + 1) * self.step_ticks - 1
-        heard, seen = track.audio_valid[ticks], track.video_valid[ticks]
-        face_row = track.face_index[ticks]
+        ends = (torch.arange(first, first + count) + 1) * self.step_ticks - 1
+        inside, ticks = ends < len(track), ends.clamp(max=len(track) - 1)
+        heard, seen = track.audio_valid[ticks] & inside, track.video_valid[ticks] & inside
+        face_row = torch.where(inside, track.face_index[ticks], -1)
         return Steps(
-            voice=self._voice(track, ticks) if "voice" in self.needs else ticks[:, None][:, :0],
+            voice=self._voice(track, ticks, heard) if "voice" in self.needs else ticks[:, None][:, :0],
             regions=taken(track.regions, face_row, seen) if "regions" in self.needs else ticks[:, None][:, :0],
             crops=self._pictures(track, face_row) if "crops" in self.needs else ticks[:, None][:, :0],
-            waveform=self._sound(track, ticks) if "waveform" in self.needs else ticks[:, None][:, :0],
+            waveform=self._sound(track, ticks, heard) if "waveform" in self.needs else ticks[:, None][:, :0],
             audio_valid=heard,
             video_valid=seen,
-            speech_energy=track.speech_energy[ticks],
-            emotion=track.emotion[ticks],
-            arousal_valence=track.arousal_valence[ticks],
+            speech_energy=track.speech_energy[ticks] * inside,
+            emotion=torch.where(inside, track.emotion[ticks], -1),
+            arousal_valence=torch.where(inside[:, None], track.arousal_valence[ticks], torch.nan),
         )
 
-    def _voice(self, track: Track, ticks: Tensor) -> Tensor:
+    def _voice(self, track: Track, ticks: Tensor, heard: Tensor) -> Tensor:
         """Return [S, ...]: the newest input, or the slices of the last ticks joined to one stretch of a spectrogram."""
         if self.heard == 1:
-            return taken(track.voice, track.voice_index[ticks].clamp(min=0), track.audio_valid[ticks])
+            return taken(track.voice, track.voice_index[ticks].clamp(min=0), heard)
         back = ticks[:, None] - torch.arange(self.heard - 1, -1, -1)
         now = back.clamp(min=0)
-        known = (back >= 0) & (track.voice_index[now] >= 0) & track.audio_valid[ticks][:, None]
+        known = (back >= 0) & (track.voice_index[now] >= 0) & heard[:, None]
         return taken(track.voice, track.voice_index[now], known).flatten(1, 2)
 
     def _pictures(self, track: Track, newest: Tensor) -> Tensor:
@@ -226,13 +227,32 @@ class Reading:
         rows = (newest[:, None] - back).clamp(min=0)
         return taken(track.crops, rows, (newest >= 0)[:, None].expand_as(rows)) / 255
 
-    def _sound(self, track: Track, ticks: Tensor) -> Tensor:
+    def _sound(self, track: Track, ticks: Tensor, heard: Tensor) -> Tensor:
         length = round(self.step_ticks / track.ticks_per_second * SAMPLE_RATE)
         ends = (ticks / track.ticks_per_second * SAMPLE_RATE).round().long()
         places = ends[:, None] + torch.arange(-length, 0)
         inside = (places >= 0) & (places < len(track.waveform))
-        inside &= track.audio_valid[ticks][:, None]
+        inside &= heard[:, None]
         return taken(track.waveform, places, inside) / 32768
+
+
+def voice_moments(tracks: Sequence[Track], *, pooled: bool) -> tuple[Tensor, Tensor] | None:
+    """Return mean and standard deviation of the voice inputs that recordings use; None where there are none.
+
+    Args:
+        tracks: read one by one, so that memory does not grow with their number.
+        pooled: one mean and deviation [1] for all values of an input, as for the cells of a spectrum; else [D] each.
+    """
+    count, total, squares = 0, torch.zeros(1, dtype=torch.float64), torch.zeros(1, dtype=torch.float64)
+    for track in tracks:
+        rows = track.voice[torch.unique(track.voice_index[track.audio_valid]).clamp(min=0)].double()
+        rows = rows.reshape(-1, 1) if pooled else rows
+        count += len(rows)
+        total, squares = total + rows.sum(dim=0), squares + rows.square().sum(dim=0)
+    if not count:
+        return None
+    mean = total / count
+    return mean, (squares / count - mean.square()).clamp(min=1e-12).sqrt()
 
 
 def taken(table: Tensor, rows: Tensor, known: Tensor) -> Tensor:
