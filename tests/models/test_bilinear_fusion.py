@@ -54,10 +54,8 @@ def test_only_the_adaptive_systems_weigh_and_where_nothing_is_known_the_voice_ha
         (GFbp, "own", ("face",)),
         (AgFbp, "frozen", ("voice",)),
         (AgFbp, "frozen", ("face",)),
-        (AgFbp, "frozen", ("voice", "face")),
         (AmFbp, "frozen", ("voice",)),
         (AmFbp, "frozen", ("face",)),
-        (AmFbp, "frozen", ("voice", "face")),
     ],
 )
 def test_it_learns_what_is_heard_or_seen(

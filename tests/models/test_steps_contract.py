@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-import onnxruntime
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -25,6 +24,7 @@ from emotrace.training.system_bundle import fits_a_bundle
 from emotrace.training.system_export import export_frames, frame_graph
 from emotrace.training.systems import StandardisedSystem, reading_of
 from emotrace.training.tracks import Reading
+from tests.models.graphs import run_graph
 from tests.models.steps import assert_same, each, loss, soiled, toy, with_another_end, with_known
 
 SIZES = Sizes(
@@ -42,7 +42,7 @@ QUICK: Mapping[str, Mapping[str, Any]] = {
     "deep-belief": {"face_side": 8, "face_width": 1 / 8, "hidden_dims": (24, 16), "updates": 300, "rate": 0.2},
 }
 """Smaller sizes where those of `Config` take long."""
-STEPS, RATE_HZ = 10, 25.0
+STEPS, RATE_HZ = 8, 25.0
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Case:
     def reading(self) -> Reading:
         return reading_of(self.settings, RATE_HZ)
 
-    def steps(self, *, recordings: int = 3, steps: int = STEPS, seed: int = 0) -> Steps:
+    def steps(self, *, recordings: int = 2, steps: int = STEPS, seed: int = 0) -> Steps:
         return toy(self.sizes, self.reading.pictures, recordings=recordings, steps=steps, seed=seed)
 
 
@@ -80,7 +80,6 @@ FITTED = [key for key, model in COMPARATORS.items() if issubclass(model, Begins 
 EXPORTED = [name for name, case in CASES.items() if "waveform" not in case.reading.needs]
 """A recipe gives all inputs but the waveform."""
 every_system = pytest.mark.parametrize("name", EVERY)
-each_garbage = pytest.mark.parametrize("garbage", [torch.nan, torch.inf, 1e9])
 
 
 def _drawn(name: str, sizes: Sizes | None = None, seed: int = 0) -> Any:
@@ -182,13 +181,12 @@ def test_every_parameter_learns_or_all_is_fitted(name: str) -> None:
 
 
 @every_system
-@each_garbage
 @torch.no_grad()
-def test_garbage_in_a_missing_modality_changes_nothing(name: str, garbage: float) -> None:
+def test_garbage_in_a_missing_modality_changes_nothing(name: str) -> None:
     system, steps = _kept(name), CASES[name].steps(seed=1)
-    for voice, face in ((None, None), (True, False), (False, True), (False, False)):
-        some = soiled(with_known(steps, voice=voice, face=face), 0.0)
-        assert_same(system(soiled(some, garbage)), system(some))
+    expected = system(steps)
+    for garbage in (torch.nan, torch.inf, 1e9):
+        assert_same(system(soiled(steps, garbage)), expected)
 
 
 @pytest.mark.parametrize("name", LEARNING)
@@ -212,7 +210,7 @@ def test_garbage_in_a_missing_modality_changes_nothing_that_is_fitted(name: str)
 def test_a_modality_may_be_missing_all_along(name: str) -> None:
     system, steps = _kept(name), CASES[name].steps()
     for voice, face in ((True, False), (False, True), (False, False)):
-        some = with_known(steps, voice=voice, face=face)
+        some = soiled(with_known(steps, voice=voice, face=face))
         output = system(some)
         _assert_answers(output, some, CASES[name].sizes)
         if voice != face and not output.audio_weight.isnan().any():
@@ -274,7 +272,7 @@ def test_saved_weights_give_the_same_answer(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", [key for key in COMPARATORS if key not in VOICES])
 def test_a_spectrum_is_a_voice_too(name: str) -> None:
     sizes = replace(CASES[name].sizes, voice_shape=(48, 36))
-    steps = toy(sizes, CASES[name].reading.pictures, recordings=3, steps=STEPS)
+    steps = toy(sizes, CASES[name].reading.pictures, recordings=2, steps=STEPS)
     system = _drawn(name, sizes)
     _fit(system, steps)
     with torch.no_grad():
@@ -301,10 +299,9 @@ def test_the_exported_system_gives_the_same_numbers(name: str) -> None:
     system.deviation.fill_(1.5)
     context = getattr(system.system, "context_steps", None)
     content, graph = export_frames(system, case.sizes, frame_graph(case.settings, case.sizes, context, RATE_HZ))
-    session = onnxruntime.InferenceSession(content)
-    for count in (1, 7, 60):
-        steps = case.steps(recordings=1, steps=count, seed=2)
-        for some in (steps, soiled(with_known(steps, voice=False, face=False), 0.0)):
-            found = session.run(None, {name: getattr(some, name).numpy() for name in graph.inputs})
-            for ours, theirs in zip(found, system(some), strict=False):
-                np.testing.assert_allclose(ours, theirs.numpy(), atol=1e-4)
+    lengths = [case.steps(recordings=1, steps=count, seed=2) for count in (1, 7, 60)]
+    nothing_known = soiled(with_known(lengths[1], voice=False, face=False), 0.0)
+    for steps in (*lengths, nothing_known):
+        found = run_graph(content, {name: getattr(steps, name) for name in graph.inputs})
+        for ours, theirs in zip(found, system(steps)[:3], strict=True):
+            np.testing.assert_allclose(ours, theirs.numpy(), atol=1e-4)

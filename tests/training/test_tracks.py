@@ -98,3 +98,23 @@ def test_an_answer_holds_until_the_next_step() -> None:
 
 def test_steps_and_reading_agree_on_all_fields() -> None:
     assert len(HOW.whole(track())) == len(Steps._fields)
+
+
+def test_after_the_end_of_a_recording_nothing_is_known() -> None:
+    short, how = track(ticks=50), Reading(frozenset({"voice", "regions"}), 1, 5)
+    steps = how.batch([short], [0], 14)
+    assert how.num_steps(short) == 10
+    for known in (
+        steps.audio_valid,
+        steps.video_valid,
+        steps.emotion >= 0,
+        steps.arousal_valence.isfinite().all(dim=-1),
+    ):
+        assert not known[0, 10:].any()
+    assert steps.arousal_valence[0, :10].isfinite().all()
+    assert not steps.voice[0, 10:].any()
+    assert not steps.regions[0, 10:].any()
+    whole = how.whole(short)
+    for ours, theirs in zip(steps, whole, strict=True):
+        torch.testing.assert_close(ours[:, :10], theirs, equal_nan=True)
+    assert how.num_steps(track(ticks=3)) == 1
