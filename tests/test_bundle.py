@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
-from emotrace.bundle import CARD, MANIFEST, NETWORKS, load_bundle, save_bundle
+from emotrace import bundle as bundles
+from emotrace.bundle import CARD, MANIFEST, NETWORKS, SYSTEM, ClipGraph, FrameGraph, load_bundle, save_bundle
 from emotrace.errors import BundleError
 from emotrace.inference.session import Session
 from emotrace.labels import EMOTIONS
+from emotrace.recipe import AudioRecipe, Recipe
 from tests.app import tiny_bundle
 
 
@@ -178,3 +180,120 @@ def test_a_folder_named_as_a_shipped_bundle_is_saved_where_it_was_asked_for(
     saved = save_bundle(Path("default"), bundle.manifest, {name: bundle.read(name) for name in bundle.manifest.files})
     assert saved.folder == Path("default")
     assert saved.manifest.name == "tiny"
+
+
+SLICES = Recipe(audio=AudioRecipe(front_end="log-mel", window_seconds=0.04, hop_seconds=0.04, pre_emphasis=0.0))
+FRAMES = FrameGraph(
+    inputs=("voice", "crops", "audio_valid"),
+    classes=("anger", "joy"),
+    step_ticks=5,
+    heard=24,
+    pictures=8,
+    context_steps=299,
+)
+CLIPS = ClipGraph(
+    inputs=("pictures", "sound"),
+    classes=("anger", "joy"),
+    step_ticks=20,
+    window_ticks=75,
+    picture_ticks=2,
+    sampling=(12, 16, 16, 256),
+)
+
+
+def with_system(folder: Path, graph: FrameGraph | ClipGraph) -> None:
+    """Make the bundle one of a system; its graph is never opened here."""
+    tiny = load_bundle(folder)
+    changes = {"system": graph, "recipe": SLICES, "recipe_digest": SLICES.digest()}
+    contents = {SYSTEM: b"no graph", "face.onnx": tiny.read("face.onnx"), CARD: b"# Tiny"}
+    save_bundle(folder, tiny.manifest.model_copy(update=changes), contents)
+
+
+def edit_system(folder: Path, changes: dict[str, Any], video: dict[str, Any], audio: dict[str, Any]) -> None:
+    def change(manifest: dict[str, Any]) -> None:
+        manifest["system"].update(changes)
+        manifest["recipe"]["video"].update(video)
+        manifest["recipe"]["audio"].update(audio)
+        manifest["recipe_digest"] = Recipe.model_validate(manifest["recipe"]).digest()
+
+    edit(folder, change)
+
+
+@pytest.mark.parametrize("graph", [FRAMES, CLIPS], ids=["frame", "clip"])
+def test_a_system_of_usual_sizes_is_taken(folder: Path, graph: FrameGraph | ClipGraph) -> None:
+    with_system(folder, graph)
+    assert load_bundle(folder).manifest.system == graph
+
+
+DESCRIPTORS = {"front_end": "descriptors", "window_seconds": 3.0}
+
+
+@pytest.mark.parametrize(
+    ("graph", "changes", "video", "audio", "message"),
+    [
+        (CLIPS, {"sampling": [4096, 4096, 1, 1]}, {}, {}, "16,777,216 pictures of a window, allowed are 20,000"),
+        (CLIPS, {"sampling": [1, 1, 4096, 4096]}, {}, {}, "16,777,216 frames of sound of a window, allowed"),
+        (CLIPS, {"window_ticks": 100_000}, {}, {}, "4,001 seconds of history, allowed are 600"),
+        (CLIPS, {"window_ticks": 9_000, "step_ticks": 9_000}, {}, {}, "720 seconds of history"),
+        (CLIPS, {}, {"crop_size": 512}, {}, "pixels at once at a crop_size of 512"),
+        (CLIPS, {"sampling": [1, 1, 1, 1]}, {"crop_size": 512, "rate_hz": 120}, {}, "pixels of history at a crop_size"),
+        (FRAMES, {"context_steps": 10_000, "step_ticks": 1000}, {}, {}, "400,041 seconds of history"),
+        (FRAMES, {"context_steps": 2_000, "pictures": 100, "step_ticks": 1}, {}, {}, "pixels at once"),
+        (
+            FRAMES,
+            {"context_steps": 0, "pictures": 1, "step_ticks": 1000, "heard": 900},
+            {"crop_size": 512},
+            {},
+            "history",
+        ),
+        (FRAMES, {"context_steps": 3_000, "heard": 1000, "step_ticks": 1, "pictures": 1}, {}, {}, "frames of sound at"),
+        (CLIPS, {"inputs": []}, {}, {}, "inputs are none; expected each once, one at least"),
+        (FRAMES, {"inputs": []}, {}, {}, "inputs are none"),
+        (CLIPS, {"inputs": ["sound", "sound"]}, {}, {}, "inputs are sound, sound"),
+        (CLIPS, {"inputs": ["pictures", "regions"]}, {}, {}, "regions or pictures, not both"),
+        (FRAMES, {"inputs": ["crops", "regions"]}, {}, {}, "regions or pictures, not both"),
+        (CLIPS, {"classes": ["joy", "joy"]}, {}, {}, "a class of the system is told twice"),
+        (CLIPS, {"classes": ["joy", "a" * 41]}, {}, {}, "expected plain text of 1 to 40 letters"),
+        (FRAMES, {"classes": ["joy", "red\x1b[31m"]}, {}, {}, r"named 'red\\x1b\[31m'; expected plain text"),
+        (FRAMES, {"classes": ["joy", " "]}, {}, {}, "expected plain text"),
+        (CLIPS, {}, {}, DESCRIPTORS, "front end is descriptors; expected one of log-mel, log-spectrogram"),
+        (FRAMES, {}, {}, DESCRIPTORS, "front end is descriptors; expected"),
+        (
+            CLIPS,
+            {},
+            {},
+            {"window_seconds": 0.4, "hop_seconds": 0.4},
+            r"slices of 0\.4 s, expected one per tick, 0\.04 s",
+        ),
+    ],
+)
+def test_a_system_that_cannot_be_run_in_bounded_memory_is_refused(
+    folder: Path,
+    graph: FrameGraph | ClipGraph,
+    changes: dict[str, Any],
+    video: dict[str, Any],
+    audio: dict[str, Any],
+    message: str,
+) -> None:
+    with_system(folder, graph)
+    edit_system(folder, changes, video, audio)
+    with pytest.raises(BundleError, match=f"{message}.*export"):
+        load_bundle(folder)
+
+
+def test_a_voice_of_any_front_end_is_taken_one_at_a_time(folder: Path) -> None:
+    with_system(folder, FRAMES)
+    edit_system(folder, {"heard": 1}, {}, DESCRIPTORS)
+    assert load_bundle(folder).manifest.system == FRAMES.model_copy(update={"heard": 1})
+
+
+def test_a_graph_of_the_largest_published_system_is_listed(folder: Path) -> None:
+    edit(folder, lambda manifest: manifest["files"]["fusion.onnx"].update(bytes=132_000_000 * 4))
+    assert load_bundle(folder).manifest.files["fusion.onnx"].bytes == 528_000_000
+
+
+def test_a_file_that_is_too_large_is_refused_in_plain_words(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bundles, "MAX_FILE_BYTES", 1_000)
+    with pytest.raises(BundleError, match=r"fusion\.onnx has 1,001 bytes, a bundle's files may have 1,000"):
+        replace_network(folder, "fusion.onnx", bytes(1_001))
+    assert len(load_bundle(folder).read("fusion.onnx")) != 1_001

@@ -9,8 +9,9 @@ Pleasure is what the field now calls valence. Two rows are not in that table und
 origin of the scales, and contempt is taken as the midpoint of anger and disgust, between which theory places it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import nan
 from types import MappingProxyType
 
 EMOTIONS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral", "contempt")
@@ -119,6 +120,16 @@ def timeline_emotion(label: str) -> str | None:
     """Return the emotion of a timeline that a class of any corpus counts as; None where there is none."""
     label = _SAME_AS.get(label, label)
     return label if label in EMOTIONS else None
+
+
+def class_points(classes: Sequence[str]) -> tuple[tuple[float, float], ...]:
+    """Return arousal and valence, in this order, that stand for each class of any corpus.
+
+    Args:
+        classes: their names; one without coordinates has NaN twice.
+    """
+    places = [CIRCUMPLEX.get(timeline_emotion(name) or "") for name in classes]
+    return tuple((nan, nan) if place is None else (place.arousal, place.valence) for place in places)
 
 
 def fold_calm(label: str) -> str:

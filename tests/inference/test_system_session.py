@@ -1,15 +1,18 @@
 """A bundle of one graph says of a file what the system said in training: the same numbers, however the file is cut."""
 
+import wave
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from emotrace.bundle import Bundle, load_bundle
+from emotrace.bundle import Bundle, load_bundle, save_bundle
 from emotrace.corpora.labelled import LabelledClip
+from emotrace.errors import BundleError
 from emotrace.features.extract import extract
 from emotrace.features.faces import make_detector
+from emotrace.inference.history import rows
 from emotrace.inference.offline import NO_WEIGHTS, analyze
 from emotrace.inference.system_session import SystemSession
 from emotrace.labels import EMOTIONS
@@ -73,7 +76,7 @@ def saved(settings: SystemSettings, track: Track) -> SavedSystem:
 def bundle_of(key: str, clip: LabelledClip, features: Path, folder: Path) -> tuple[SavedSystem, Track, Bundle]:
     track = track_of(key, clip, features)
     system = saved(settings_of(key), track)
-    bundle = save_as_bundle(folder / "bundle", system, {}, "nothing", tells_emotions=True)
+    bundle = save_as_bundle(folder / "bundle", system, {}, "ravdess", "Nothing.", tells_emotions=True)
     return system, track, bundle
 
 
@@ -184,3 +187,60 @@ def test_a_system_that_weighs_nothing_says_so(features: Path, clip: LabelledClip
     for key, told in (("vaanet", True), ("ag-fbp", False)):
         _, _, bundle = bundle_of(key, clip, features, tmp_path / key)
         assert (NO_WEIGHTS in analyze(clip.video, bundle=bundle).metadata.problems) == told
+
+
+def write_silence(path: Path, seconds: int) -> None:
+    with wave.open(str(path), "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(16_000)
+        sound.writeframes(bytes(2 * 16_000 * seconds))
+
+
+@pytest.mark.parametrize("seconds", [3, 62])
+def test_where_nothing_is_known_no_class_and_no_weight_is_told(
+    seconds: int, features: Path, clip: LabelledClip, tmp_path: Path
+) -> None:
+    _, _, bundle = bundle_of("ag-fbp", clip, features, tmp_path)
+    write_silence(tmp_path / "silence.wav", seconds)
+    timeline = analyze(tmp_path / "silence.wav", bundle=bundle)
+    assert timeline.metadata.clip_probabilities == {}
+    for name in ("arousal", "anger", "audio_weight", "video_weight"):
+        assert np.isnan(timeline[name]).all()
+
+
+@pytest.mark.parametrize("key", ["leader-follower", "vaanet"])
+def test_a_graph_of_another_number_of_classes_is_refused(
+    key: str, features: Path, clip: LabelledClip, tmp_path: Path
+) -> None:
+    _, _, bundle = bundle_of(key, clip, features, tmp_path)
+    graph = bundle.manifest.system
+    assert clip.video is not None
+    assert graph is not None
+    changed = bundle.manifest.model_copy(update={"system": graph.model_copy(update={"classes": CLASSES[:3]})})
+    contents = {name: bundle.read(name) for name in bundle.manifest.files}
+    other = save_bundle(tmp_path / "other", changed, contents)
+    with pytest.raises(BundleError, match=r"system\.onnx answers with \w*logits of shape .*4\), expected .*3\)"):
+        analyze(clip.video, bundle=other)
+
+
+@pytest.mark.parametrize(("key", "kept"), [("vaanet-own", np.uint8), ("vaanet", np.float32)])
+def test_pictures_are_kept_as_bytes(key: str, kept: type, features: Path, clip: LabelledClip, tmp_path: Path) -> None:
+    _, _, bundle = bundle_of(key, clip, features, tmp_path)
+    assert clip.video is not None
+    session = SystemSession(bundle, num_threads=1)
+    state = session.initial_state()
+    with open_clip(clip.video) as media:
+        for block in extract(media, bundle.recipe, make_detector(bundle.recipe.video.detector)):
+            _, state = session.run(block, state)
+    assert len(state.history.faces)
+    assert state.history.faces.dtype == kept
+
+
+def test_rows_of_pictures_are_shares_and_zero_where_there_is_none() -> None:
+    pictures = np.array([[0, 51], [102, 255]], dtype=np.uint8)
+    taken = rows(pictures, np.array([1, -1, 0]))
+    assert taken.dtype == np.float32
+    np.testing.assert_allclose(taken, [[0.4, 1], [0, 0], [0, 0.2]])
+    values = pictures.astype(np.float32)
+    np.testing.assert_array_equal(rows(values, np.array([[0], [-1]])), [[[0, 51]], [[0, 0]]])

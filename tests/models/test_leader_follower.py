@@ -160,5 +160,5 @@ def test_its_encoders_can_be_filled_one_by_one() -> None:
 @pytest.mark.parametrize("form", ["abaw2", "abaw3"])
 def test_it_learns(form: Form) -> None:
     network = _network(form=form)
-    first, last = train(network, network, STEPS, 30)
+    first, last = train(network, network, STEPS, 10)
     assert last < 0.7 * first

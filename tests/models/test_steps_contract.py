@@ -3,7 +3,7 @@
 Axes as in `layers/steps.py`. Systems that are fitted are fitted on the toy recordings first.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import MISSING, dataclass, field, fields, replace
 from functools import cache
@@ -39,7 +39,7 @@ SIZES = Sizes(
 VOICES = {"leader-follower": (96, 64)}
 """Voice inputs of those that take no other."""
 QUICK: Mapping[str, Mapping[str, Any]] = {
-    "deep-belief": {"face_side": 8, "face_width": 1 / 8, "hidden_dims": (24, 16), "updates": 300, "rate": 0.2},
+    "deep-belief": {"face_side": 8, "face_width": 1 / 8, "hidden_dims": (24, 16), "updates": 100, "rate": 0.2},
 }
 """Smaller sizes where those of `Config` take long."""
 STEPS, RATE_HZ = 8, 25.0
@@ -93,11 +93,22 @@ def _fit(system: nn.Module, steps: Steps) -> None:
     """Fit what is fitted before and after epochs; batch normalisation sees the recordings, as it does in epochs."""
     if isinstance(system, Begins):
         system.begin(each(steps))
-    with torch.no_grad():
-        cast(System, system.train()).outputs_to_train(steps)
-    system.eval()
+    _see(system, steps)
     if isinstance(system, Finishes):
         system.finish(each(steps))
+
+
+@torch.no_grad()
+def _see(system: nn.Module, steps: Steps) -> None:
+    cast(System, system.train()).outputs_to_train(steps)
+    system.eval()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _quick_support_vectors() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("emotrace.layers.support_vectors._MAX_STEPS", 20)
+        yield
 
 
 LEARNING = [name for name in EVERY if any(value.requires_grad for value in _drawn(name).parameters())]
@@ -106,7 +117,8 @@ LEARNING = [name for name in EVERY if any(value.requires_grad for value in _draw
 @cache
 def _kept(name: str) -> Any:
     system = _drawn(name)
-    _fit(system, CASES[name].steps())
+    fit = _fit if name in COMPARATORS else _see  # what is fitted is the same in a variant
+    fit(system, CASES[name].steps())
     return system
 
 

@@ -1,10 +1,14 @@
 """Features of consecutive blocks -> what a system still has to look back at, tick by tick."""
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
-from emotrace.types import BoolArray, Features, FloatArray, IntArray
+from emotrace.types import BoolArray, Features, FloatArray, Image, IntArray
+
+_Number = TypeVar("_Number", np.float32, np.uint8)
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,7 +21,7 @@ class History:
         voice_index: [T] row of `voice` that is the latest at the tick; -1 where none is yet.
         audio_valid: [T].
         speech_energy: [T], 0 where there is no audio.
-        faces: [F, ...] crops, or what a frozen encoder made of them.
+        faces: [F, ...] crops as they were cut, or what a frozen encoder made of them.
         face_index: [T] row of `faces`; -1 without a face.
     """
 
@@ -26,7 +30,7 @@ class History:
     voice_index: IntArray
     audio_valid: BoolArray
     speech_energy: FloatArray
-    faces: FloatArray
+    faces: FloatArray | Image
     face_index: IntArray
 
     def __len__(self) -> int:
@@ -37,7 +41,7 @@ class History:
         """The tick after the last row."""
         return self.first_tick + len(self)
 
-    def extended(self, block: Features, faces: FloatArray) -> "History":
+    def extended(self, block: Features, faces: FloatArray | Image) -> "History":
         """Return the same with the ticks of the next block.
 
         Args:
@@ -70,18 +74,25 @@ class History:
         )
 
 
-def empty_history(voice_shape: tuple[int, ...], face_shape: tuple[int, ...]) -> History:
-    """Return what is known before the first tick."""
+def empty_history(voice_shape: tuple[int, ...], faces: FloatArray | Image) -> History:
+    """Return what is known before the first tick.
+
+    Args:
+        voice_shape: of one input of the front end.
+        faces: [0, ...] none of what will be kept of crops.
+    """
     no_index, nothing = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32)
-    voice, faces = (np.zeros((0, *shape), dtype=np.float32) for shape in (voice_shape, face_shape))
+    voice = np.zeros((0, *voice_shape), dtype=np.float32)
     return History(0, voice, no_index, np.zeros(0, dtype=bool), nothing, faces, no_index)
 
 
-def rows(table: FloatArray, index: IntArray) -> FloatArray:
-    """Return table[index], zeros where the index is -1."""
+def rows(table: FloatArray | Image, index: IntArray) -> FloatArray:
+    """Return table[index] as float32, pictures of bytes in 0..1; zeros where the index is -1."""
     if not len(table):
         return np.zeros((*index.shape, *table.shape[1:]), dtype=np.float32)
-    out = table[np.maximum(index, 0)]
+    out = table[np.maximum(index, 0)].astype(np.float32, copy=False)
+    if table.dtype == np.uint8:
+        out /= np.float32(255)
     out[index < 0] = 0
     return out
 
@@ -90,6 +101,6 @@ def _moved(index: IntArray, by: int) -> IntArray:
     return np.where(index >= 0, index + by, -1)
 
 
-def _used(table: FloatArray, index: IntArray) -> tuple[FloatArray, IntArray]:
+def _used(table: NDArray[_Number], index: IntArray) -> tuple[NDArray[_Number], IntArray]:
     used = np.unique(index[index >= 0])
     return table[used], np.where(index >= 0, np.searchsorted(used, index), -1)

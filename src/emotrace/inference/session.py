@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from emotrace.bundle import Bundle
 from emotrace.errors import BundleError
+from emotrace.inference.history import rows
 from emotrace.types import BoolArray, Features, FloatArray, Image, IntArray
 
 State = tuple[FloatArray, FloatArray]
@@ -131,13 +132,13 @@ class FusionInputs:
     @property
     def regions(self) -> FloatArray:
         """Face regions on the ticks, [T, K, D]."""
-        return _rows(self.faces, self.face_index)
+        return rows(self.faces, self.face_index)
 
 
 def fusion_inputs(features: Features, branches: Branches) -> FusionInputs:
     """Run the branches on a block and lay out what they say on the ticks."""
     return FusionInputs(
-        audio=_rows(branches.voice.hear(features.voice_inputs)[0], features.voice_index),
+        audio=rows(branches.voice.hear(features.voice_inputs)[0], features.voice_index),
         faces=branches.see(features.face_crops)[0],
         face_index=features.face_index,
         audio_valid=features.voice_valid & (features.voice_index >= 0),
@@ -193,12 +194,6 @@ class Network:
             return first[:0], second[:0]
         parts = [self.run(inputs[start : start + size]) for start in range(0, len(inputs), size)]
         return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
-
-
-def _rows(table: FloatArray, index: IntArray) -> FloatArray:
-    """Return table[index], zeros where the index is -1."""
-    padded = np.concatenate([table, np.zeros((1, *table.shape[1:]), dtype=np.float32)])
-    return np.ascontiguousarray(padded[index])
 
 
 def _blank(values: FloatArray, unknown: BoolArray) -> FloatArray:

@@ -9,18 +9,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from emotrace.bundle import SYSTEM, Bundle, ClipGraph, FrameGraph
+from emotrace.bundle import SYSTEM, WHOLE_SECONDS, WINDOWS_AT_ONCE, Bundle, ClipGraph, FrameGraph
 from emotrace.errors import BundleError
 from emotrace.features.voice_input import input_shape
 from emotrace.inference.history import History, empty_history, rows
 from emotrace.inference.session import Estimates, FaceEncoder, Network, Session, softmax
-from emotrace.labels import CIRCUMPLEX, EMOTIONS, timeline_emotion
-from emotrace.types import BoolArray, Features, FloatArray, IntArray
+from emotrace.labels import EMOTIONS, class_points, timeline_emotion
+from emotrace.types import BoolArray, Features, FloatArray, Image, IntArray
 from emotrace.windows import Sampling, glance
-
-WHOLE_SECONDS = 60.0
-"""A recording up to this length is also looked at as a whole; of a longer one the windows are averaged."""
-_WINDOWS_AT_ONCE = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +57,8 @@ class SystemSession:
     """A system of one graph, ready to run.
 
     Raises:
-        BundleError: a network is damaged or has not the inputs and outputs that the manifest tells.
+        BundleError: a network is damaged or has not the inputs and outputs that the manifest tells; when it is run,
+            its answers have other shapes.
     """
 
     def __init__(self, bundle: Bundle, *, num_threads: int = 0) -> None:
@@ -74,22 +71,24 @@ class SystemSession:
             FaceEncoder(bundle.read("face.onnx"), num_threads=num_threads) if "regions" in graph.inputs else None
         )
         inputs = graph.inputs if isinstance(graph, FrameGraph) else clip_inputs(graph)
-        outputs = FRAME_OUTPUTS if isinstance(graph, FrameGraph) else CLIP_OUTPUTS
-        self._network = Network(SYSTEM, bundle.read(SYSTEM), inputs, outputs, num_threads)
-        self._points = _points(graph.classes)
+        self._outputs = FRAME_OUTPUTS if isinstance(graph, FrameGraph) else CLIP_OUTPUTS
+        self._network = Network(SYSTEM, bundle.read(SYSTEM), inputs, self._outputs, num_threads)
+        self._points = np.array(class_points(graph.classes), dtype=np.float32)
 
     def initial_state(self) -> Said:
         """Return the state before the first tick of a recording."""
         recipe = self.bundle.recipe
         size = recipe.video.crop_size
         blank = np.zeros((1, size, size), dtype=np.uint8)
-        history = empty_history(input_shape(recipe.audio), self._kept(blank).shape[1:])
+        history = empty_history(input_shape(recipe.audio), self._kept(blank)[:0])
         unknown = np.full(len(self._graph.classes), np.nan, dtype=np.float32)
         return Said(history, unknown, np.full(2, np.nan, dtype=np.float32), float("nan"))
 
     def run(self, features: Features, state: Said) -> tuple[Estimates, Said]:
         """Return the estimates of a block and the state for the next block of the same recording."""
-        history = state.history.extended(features, self._kept(features.face_crops))
+        kept = self._kept(features.face_crops)
+        _check_shape("face.onnx", "regions", kept, (len(features.face_crops), *state.history.faces.shape[1:]))
+        history = state.history.extended(features, kept)
         state = replace(state, history=history)
         first_tick = history.stop_tick - len(features.times)
         graph = self._graph
@@ -110,22 +109,39 @@ class SystemSession:
         return estimates, self._forgotten(state)
 
     def classes(self, state: Said) -> dict[str, float]:
-        """Return the probability of each class for the recording as a whole; of a frame-level system nothing."""
+        """Return the probability of each class for the recording as a whole.
+
+        Nothing of a frame-level system, or where neither voice nor face was known.
+        """
         graph = self._graph
         if not isinstance(graph, ClipGraph):
             return {}
         if state.is_whole and len(state.history):
-            shares = softmax(self._look(graph, [state.history])[0])[0]
+            logits, _, known = self._look(graph, [state.history])
+            if not known[0]:
+                return {}
+            shares = softmax(logits)[0]
         elif state.share_sum is not None:
             shares = state.share_sum / state.num_shares
         else:
             return {}
         return {name: round(float(share), 4) for name, share in zip(graph.classes, shares, strict=True)}
 
-    def _kept(self, crops: NDArray[np.uint8]) -> FloatArray:
-        if self._faces is not None:
-            return self._faces.see(crops)[0]
-        return crops.astype(np.float32) / np.float32(255)
+    def _kept(self, crops: Image) -> FloatArray | Image:
+        return crops if self._faces is None else self._faces.see(crops)[0]
+
+    def _answer(self, arrays: list[NDArray[np.generic]], leading: tuple[int, ...]) -> list[FloatArray]:
+        """Return what the graph says, each output [*leading, ...], of its inputs.
+
+        Raises:
+            BundleError: an output has another shape.
+        """
+        num_classes = len(self._graph.classes)
+        widths = {"arousal_valence": (2,), "emotion_logits": (num_classes,), "logits": (num_classes,)}
+        said = self._network.run(*arrays)
+        for name, array in zip(self._outputs, said, strict=True):
+            _check_shape(SYSTEM, name, array, (*leading, *widths.get(name, ())))
+        return said
 
     def _forgotten(self, state: Said) -> Said:
         """Return the state without the ticks that no later answer looks at."""
@@ -146,7 +162,7 @@ class SystemSession:
         first = max(int(steps[0]) - graph.context_steps, -(-history.first_tick // graph.step_ticks))
         ticks = (np.arange(first, steps[-1] + 1) + 1) * graph.step_ticks - 1 - history.first_tick
         arrays = [self._frame_input(name, graph, history, ticks)[None] for name in graph.inputs]
-        said = [each[0][-len(steps) :] for each in self._network.run(*arrays)]
+        said = [each[0][-len(steps) :] for each in self._answer(arrays, (1, len(ticks)))]
         return _Answers(np.clip(said[0], -1, 1), said[1], said[2])
 
     def _frame_input(self, name: str, graph: FrameGraph, history: History, ticks: IntArray) -> NDArray[np.generic]:
@@ -171,8 +187,8 @@ class SystemSession:
 
     def _windows(self, graph: ClipGraph, history: History, steps: IntArray, state: Said) -> tuple[_Answers, Said]:
         logits, weights, known = [], [], []
-        for first in range(0, len(steps), _WINDOWS_AT_ONCE):
-            stops = (steps[first : first + _WINDOWS_AT_ONCE] + 1) * graph.step_ticks - history.first_tick
+        for first in range(0, len(steps), WINDOWS_AT_ONCE):
+            stops = (steps[first : first + WINDOWS_AT_ONCE] + 1) * graph.step_ticks - history.first_tick
             found = self._look(graph, [_window(history, int(stop), graph.window_ticks) for stop in stops])
             logits.append(found[0])
             weights.append(found[1])
@@ -186,13 +202,14 @@ class SystemSession:
             total = shares[is_known].sum(axis=0)
             total = total if state.share_sum is None else state.share_sum + total
             state = replace(state, share_sum=total, num_shares=state.num_shares + int(is_known.sum()))
-        return _Answers(self._placed(every), every, np.concatenate(weights)), state
+        weight = np.where(is_known, np.concatenate(weights), np.nan).astype(np.float32)
+        return _Answers(self._placed(every), every, weight), state
 
     def _look(self, graph: ClipGraph, windows: list[History]) -> tuple[FloatArray, FloatArray, BoolArray]:
         """Return logits [N, C], audio weights [N] and whether anything is known [N] of windows."""
         parts = [_clip_arrays(graph, window) for window in windows]
         arrays = [np.stack([part[name] for part in parts]) for name in clip_inputs(graph)]
-        logits, weights = self._network.run(*arrays)
+        logits, weights = self._answer(arrays, (len(windows),))
         known = np.array([any(part[name].any() for name in part if name.endswith("_valid")) for part in parts])
         return logits, weights, known
 
@@ -283,6 +300,14 @@ def _clip_arrays(graph: ClipGraph, window: History) -> Mapping[str, NDArray[np.g
     return arrays
 
 
+def _check_shape(file: str, name: str, found: NDArray[np.generic], shape: tuple[int, ...]) -> None:
+    if found.shape != shape:
+        raise BundleError(
+            f"{file} answers with {name} of shape {found.shape}, expected {shape} by the manifest: "
+            "export the bundle again."
+        )
+
+
 def _window(history: History, stop: int, ticks: int) -> History:
     """Return the window that ends before a row of the history."""
     first = max(0, stop - ticks)
@@ -298,9 +323,3 @@ def _window(history: History, stop: int, ticks: int) -> History:
 
 def _no_answers(num_classes: int) -> _Answers:
     return _Answers(*(np.zeros(shape, dtype=np.float32) for shape in ((0, 2), (0, num_classes), (0,))))
-
-
-def _points(classes: tuple[str, ...]) -> FloatArray:
-    """Return [C, 2]: arousal and valence of each class; NaN for a class without coordinates."""
-    found = [CIRCUMPLEX.get(timeline_emotion(name) or "") for name in classes]
-    return np.array([(np.nan, np.nan) if each is None else (each.arousal, each.valence) for each in found], np.float32)

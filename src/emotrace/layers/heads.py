@@ -9,8 +9,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from emotrace import labels
 from emotrace.errors import SettingsError
-from emotrace.labels import CIRCUMPLEX, EMOTIONS, timeline_emotion
+from emotrace.labels import CIRCUMPLEX, EMOTIONS
 
 Output = Literal["linear", "tanh", "circumplex"]
 """Where arousal and valence come from: "linear" of the fused vector (clipped when shown), "tanh" of that (in [-1, 1]),
@@ -60,6 +61,4 @@ def circumplex_mean(logits: Tensor, classes: Sequence[str]) -> Tensor:
 
 def class_points(classes: Sequence[str]) -> Tensor:
     """Return [C, 2]: arousal and valence that stand for each class; NaN for a class without coordinates."""
-    places = [CIRCUMPLEX.get(timeline_emotion(name) or "") for name in classes]
-    rows = [(torch.nan, torch.nan) if place is None else (place.arousal, place.valence) for place in places]
-    return torch.tensor(rows)
+    return torch.tensor(labels.class_points(classes))

@@ -50,7 +50,7 @@ def _bundle(cell: SystemCell, study: Study, row: Row) -> None:
     saved = load_system(cell.folder)
     judged = {name: row.figure(name) for name in _ON_THE_CARD if name in row.figures}
     tells_emotions = "unweighted_average_recall" in row.figures
-    save_as_bundle(cell.folder / "bundle", saved, judged, study.note, tells_emotions=tells_emotions)
+    save_as_bundle(cell.folder / "bundle", saved, judged, study.corpus, study.note, tells_emotions=tells_emotions)
 
 
 def evaluate_system(folder: Path, study: Study) -> Figures:

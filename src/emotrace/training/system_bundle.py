@@ -4,6 +4,7 @@ What a system reads must be what a recipe gives: face regions of the default bun
 recipe names. See `system_export.py` for systems that become one graph.
 """
 
+import hashlib
 import json
 from importlib import metadata
 from pathlib import Path
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 import emotrace
 from emotrace.bundle import CARD, SYSTEM, Bundle, ClipGraph, FrameGraph, Manifest, load_bundle, save_bundle
+from emotrace.catalogue import entry_of
 from emotrace.features.voice_input import input_shape
 from emotrace.labels import EMOTIONS, VOICE_CLASSES
 from emotrace.recipe import Recipe
@@ -23,12 +25,20 @@ from emotrace.training.extraction import audio_recipe
 from emotrace.training.fusion_system import FusionSystem
 from emotrace.training.settings import SystemSettings
 from emotrace.training.system_export import clip_graph, export_clips, export_frames, frame_graph
-from emotrace.training.systems import SavedSystem, StandardisedSystem, is_clip_level, reading_of
+from emotrace.training.systems import SavedSystem, StandardisedSystem, clip_reading_of, is_clip_level, reading_of
 
 _NAME = "own"
 _OWN_LICENCE = "as the training recordings allow"
+_COMPOSED_OF = ("ferplus", "ravdess", "nemo")
 _FROZEN_FACES = "Its face network is that of the default bundle, so that its licence holds here too: **{licence}**."
-_OWN_FACES = "All of it was trained on these recordings: **licence {licence}**."
+_ALL_OWN = "All of it was trained on these recordings: licence **{licence}**."
+_STARTED = (
+    "The {part} encoder started from weights that were trained elsewhere: `{name}`, {digest}. "
+    "What they were trained on and their licence, which holds here too, are not known to emotrace."
+)
+_AVERAGED = """
+The figures are averages of overlapping windows of 300 steps, while the bundle runs with its full context.
+"""
 
 
 class VoiceOfSystem(nn.Module):
@@ -51,19 +61,17 @@ class VoiceOfSystem(nn.Module):
 
 def fits_a_bundle(settings: SystemSettings) -> bool:
     """Tell whether a bundle can hold a system of these settings: what it reads, a recipe can give."""
+    if settings.only is not None or settings.front_end == "descriptors-cut":
+        return False
     if is_clip_level(settings):
-        return settings.only is None
-    reads_waveform = "waveform" in reading_of(settings, RECIPE.label_rate_hz).needs
-    return (
-        settings.faces == "bundle"
-        and settings.front_end != "descriptors-cut"
-        and settings.only is None
-        and not reads_waveform
-    )
+        how = clip_reading_of(settings, RECIPE.label_rate_hz)
+        return settings.faces == "bundle" or how.backbone == "own" or "face" not in how.modalities
+    needs = reading_of(settings, RECIPE.label_rate_hz).needs
+    return "waveform" not in needs and (settings.faces == "bundle" or "regions" not in needs)
 
 
 def save_as_bundle(
-    folder: Path, saved: SavedSystem, figures: dict[str, float], corpus: str, *, tells_emotions: bool
+    folder: Path, saved: SavedSystem, figures: dict[str, float], corpus: str, note: str, *, tells_emotions: bool
 ) -> Bundle:
     """Write the bundle of a trained system.
 
@@ -73,8 +81,13 @@ def save_as_bundle(
         folder: of the bundle.
         saved: the system, see `fits_a_bundle`.
         figures: on recordings that it was not trained on.
-        corpus: that it was trained on, in words.
+        corpus: name of what it was trained on, see `study.CORPORA`.
+        note: what to say of that, and of how it was split.
         tells_emotions: whether that has labels of emotions.
+
+    Raises:
+        SettingsError: there is no such corpus.
+        BundleError: the system is too large for a bundle.
     """
     audio = audio_recipe(RECIPE, saved.settings.front_end)
     fusion = saved.system.system
@@ -93,7 +106,7 @@ def save_as_bundle(
             "metrics": figures,
         }
     )
-    return save_bundle(folder, manifest, contents | {CARD: _card(manifest, corpus).encode()})
+    return save_bundle(folder, manifest, contents | {CARD: _card(manifest, saved.settings, corpus, note).encode()})
 
 
 def _three_networks(saved: SavedSystem, fusion: FusionSystem, recipe: Recipe) -> tuple[Manifest, dict[str, bytes]]:
@@ -147,31 +160,51 @@ def _manifest(settings: SystemSettings, recipe: Recipe, licence: str) -> Manifes
         emotions=EMOTIONS,
         metrics={},
         versions={name: metadata.version(name) for name in ("torch", "onnx", "pytorch-lightning")},
-        settings=json.loads(settings.model_dump_json()),
+        settings=json.loads(_without_places(settings).model_dump_json()),
         files={},
     )
 
 
-def _card(manifest: Manifest, corpus: str) -> str:
+def _without_places(settings: SystemSettings) -> SystemSettings:
+    """Return the same with the names alone of files that it started from: where they lie is nobody else's business."""
+    bare = {
+        part: told.model_copy(update={"weights": Path(told.weights.name)})
+        for part, told in {"visual": settings.visual, "audio": settings.audio}.items()
+        if told.weights is not None
+    }
+    return settings.model_copy(update=bare)
+
+
+def _card(manifest: Manifest, settings: SystemSettings, corpus: str, note: str) -> str:
     rows = "\n".join(f"| {name.replace('_', ' ')} | {value:.3f} |" for name, value in manifest.metrics.items())
     emotions = "" if manifest.tells_emotions else "\nIt tells no emotions: the recordings had no labels of them.\n"
-    if manifest.system is not None and manifest.level == "clip":
+    if manifest.level == "clip":
+        assert manifest.system is not None
         classes = ", ".join(manifest.system.classes)
         emotions += (
             f"\nIt is clip-level: it tells one of {classes} of a recording, and slides a window over it for a trace.\n"
             "Arousal and valence are the mean of the classes' circumplex coordinates by their probabilities.\n"
         )
-    faces = _FROZEN_FACES if "face.onnx" in manifest.networks else _OWN_FACES
+    averaged = _AVERAGED if settings.prediction == "windows" and manifest.level == "frame" else ""
     return f"""\
 # Model card: {manifest.name}
 
-Made by emotrace {manifest.emotrace_version} with `emotrace train`. System: `{manifest.model}`, trained on: {corpus}
-
-{faces.format(licence=manifest.licence)}
+Made by emotrace {manifest.emotrace_version} with `emotrace train`. System: `{manifest.model}`
 {emotions}
+## Trained on
+{note}
+
+| corpus | licence | citation |
+|---|---|---|
+{_corpus_rows(corpus)}
+
+The licence of the recordings goes with what was learnt from them.
+
+{_parts(manifest, settings)}
+
 ## Figures
 On recordings that it did not learn from.
-
+{averaged}
 | figure | value |
 |---|---|
 {rows}
@@ -182,3 +215,30 @@ and is not valid for other people, rooms, cameras or languages before it was tes
 people. In the European Union the AI Act prohibits inferring emotions at work and in education except for medical or
 safety reasons (Article 5) and asks that people are told (Article 50).
 """
+
+
+def _corpus_rows(corpus: str) -> str:
+    if corpus == "synthetic":
+        return "| synthetic: generated faces and voices | none | none |"
+    entries = [entry_of(name) for name in (_COMPOSED_OF if corpus == "composed" else (corpus,))]
+    return "\n".join(f"| {each.title} | {each.licence} | {each.citation} |" for each in entries)
+
+
+def _parts(manifest: Manifest, settings: SystemSettings) -> str:
+    """Return where each part of the system is from, and whose licence holds for it."""
+    started = [
+        _STARTED.format(part=part, name=weights.name, digest=_digest(weights))
+        for part, weights in {"visual": settings.visual.weights, "audio": settings.audio.weights}.items()
+        if weights is not None
+    ]
+    if "face.onnx" in manifest.networks:
+        return "\n\n".join([_FROZEN_FACES.format(licence=manifest.licence), *started])
+    return "\n\n".join(started) or _ALL_OWN.format(licence=manifest.licence)
+
+
+def _digest(weights: Path) -> str:
+    try:
+        with weights.open("rb") as file:
+            return f"sha256 {hashlib.file_digest(file, 'sha256').hexdigest()}"
+    except OSError:  # training may go on where it stopped long after it started
+        return "sha256 not known, as the file was gone when training had ended"
