@@ -86,11 +86,7 @@ COMPARISONS: Mapping[str, Compared] = {
     "systems": Compared(tuple(PRESETS), 3),
     "face-networks": Compared(("face-networks",), 1),
     "classes": Compared(
-        ("fcn-attention", "modular-hierarchy", "lstm-ensemble", "bimodal-attention"),
-        3,
-        "ravdess",
-        "ravdess",
-        ("epochs=30",),
+        ("fcn-attention", "modular-hierarchy", "bimodal-attention"), 3, "ravdess", "ravdess", ("epochs=15",)
     ),
 }
 """What the page compares; pictures of RAVDESS are not at hand, so its clips are heard alone."""

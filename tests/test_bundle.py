@@ -241,7 +241,7 @@ DESCRIPTORS = {"front_end": "descriptors", "window_seconds": 3.0}
         (FRAMES, {"context_steps": 2_000, "pictures": 100, "step_ticks": 1}, {}, {}, "pixels at once"),
         (
             FRAMES,
-            {"context_steps": 0, "pictures": 1, "step_ticks": 1000, "heard": 900},
+            {"context_steps": 0, "pictures": 1, "step_ticks": 1000, "heard": 1000},
             {"crop_size": 512},
             {},
             "history",

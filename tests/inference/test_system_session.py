@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from emotrace import labels
 from emotrace.bundle import Bundle, load_bundle, save_bundle
 from emotrace.corpora.labelled import LabelledClip
 from emotrace.errors import BundleError
@@ -16,6 +17,7 @@ from emotrace.inference.history import rows
 from emotrace.inference.offline import NO_WEIGHTS, analyze
 from emotrace.inference.system_session import SystemSession
 from emotrace.labels import EMOTIONS
+from emotrace.layers.heads import class_points
 from emotrace.media import open_clip
 from emotrace.training.default import RECIPE
 from emotrace.training.extraction import extract_all
@@ -241,6 +243,14 @@ def test_rows_of_pictures_are_shares_and_zero_where_there_is_none() -> None:
     pictures = np.array([[0, 51], [102, 255]], dtype=np.uint8)
     taken = rows(pictures, np.array([1, -1, 0]))
     assert taken.dtype == np.float32
-    np.testing.assert_allclose(taken, [[0.4, 1], [0, 0], [0, 0.2]])
+    np.testing.assert_allclose(taken, np.array([[0.4, 1], [0, 0], [0, 0.2]], dtype=np.float32))
     values = pictures.astype(np.float32)
     np.testing.assert_array_equal(rows(values, np.array([[0], [-1]])), [[[0, 51]], [[0, 0]]])
+
+
+def test_training_and_analysis_place_classes_alike() -> None:
+    told = labels.class_points(CLASSES)
+    assert told[0] == (labels.CIRCUMPLEX["anger"].arousal, labels.CIRCUMPLEX["anger"].valence)
+    assert told[3] == (0, 0)  # calm counts as neutral
+    assert np.isnan(told[2]).all()  # nobody placed frustration
+    np.testing.assert_array_equal(class_points(CLASSES).numpy(), np.array(told, dtype=np.float32))

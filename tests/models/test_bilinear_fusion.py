@@ -66,7 +66,7 @@ def test_it_learns_what_is_heard_or_seen(
         toy_clips(SIZES, _sampling(kind), 16, seed, visual=visual, shown_in=shown_in, complete=True) for seed in (0, 1)
     )
     optimiser = torch.optim.Adam(system.parameters(), lr=3e-3)
-    for _ in range(15):
+    for _ in range(8):
         optimiser.zero_grad()
         torch.autograd.backward(system.loss(training))
         optimiser.step()

@@ -225,7 +225,7 @@ def test_one_clip_with_one_valid_item_of_each_can_be_learnt_from(name: str) -> N
 @every_system
 @torch.no_grad()
 def test_saved_weights_give_the_same_answer(name: str, tmp_path: Path) -> None:
-    system, clips, other = _kept(name), _clips(name), _drawn(name, seed=1)
+    system, clips, other = _kept(name), rows(_clips(name), [0, 1]), _drawn(name, seed=1)
     assert not torch.allclose(other(clips).logits, system(clips).logits)
     save_file(system.state_dict(), tmp_path / "weights.safetensors")
     other.load_state_dict(load_file(tmp_path / "weights.safetensors"))

@@ -20,7 +20,7 @@ def fresh(voice_shape: tuple[int, ...] = (6,)) -> ModularHierarchy:
 
 def trained() -> ModularHierarchy:
     system = fresh()
-    batch = Steps(*(torch.cat(parts) for parts in zip(*toy_steps(SIZES, recordings=12), strict=True)))
+    batch = Steps(*(torch.cat(parts) for parts in zip(*toy_steps(SIZES, recordings=8), strict=True)))
     optimiser = torch.optim.Adam(system.parameters(), lr=0.01)
     for _ in range(60):
         optimiser.zero_grad()

@@ -146,6 +146,6 @@ def test_a_bundle_holds_no_system_that_sees_through_another_face_network() -> No
     assert fits_a_bundle(_settings("fcn-attention", faces="improved-alexnet"))  # it sees nothing
 
 
-@pytest.mark.parametrize("key", ["kalman-fusion", "attention-cut", "voice-only", "attention-improved-alexnet"])
+@pytest.mark.parametrize("key", ["end-to-end-lstm", "attention-cut", "voice-only", "attention-improved-alexnet"])
 def test_what_a_bundle_cannot_hold_is_known_beforehand(key: str) -> None:
     assert not fits_a_bundle(PRESETS[key].settings)

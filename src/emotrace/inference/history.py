@@ -1,14 +1,10 @@
 """Features of consecutive blocks -> what a system still has to look back at, tick by tick."""
 
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from emotrace.types import BoolArray, Features, FloatArray, Image, IntArray
-
-_Number = TypeVar("_Number", np.float32, np.uint8)
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,15 +57,15 @@ class History:
     def last(self, ticks: int) -> "History":
         """Return the last ticks, and what stands at them."""
         cut = max(0, len(self) - ticks)
-        voice, voice_index = _used(self.voice, self.voice_index[cut:])
-        faces, face_index = _used(self.faces, self.face_index[cut:])
+        voice_rows, voice_index = _used(self.voice_index[cut:])
+        face_rows, face_index = _used(self.face_index[cut:])
         return History(
             self.first_tick + cut,
-            voice,
+            self.voice[voice_rows],
             voice_index,
             self.audio_valid[cut:],
             self.speech_energy[cut:],
-            faces,
+            self.faces[face_rows],
             face_index,
         )
 
@@ -101,6 +97,7 @@ def _moved(index: IntArray, by: int) -> IntArray:
     return np.where(index >= 0, index + by, -1)
 
 
-def _used(table: NDArray[_Number], index: IntArray) -> tuple[NDArray[_Number], IntArray]:
+def _used(index: IntArray) -> tuple[IntArray, IntArray]:
+    """Return the rows that are used, and the index into these."""
     used = np.unique(index[index >= 0])
-    return table[used], np.where(index >= 0, np.searchsorted(used, index), -1)
+    return used, np.where(index >= 0, np.searchsorted(used, index), -1)

@@ -86,5 +86,5 @@ def positions(backbone: Backbone, scale: Scale, *, num_regions: int, crop_side: 
         return num_regions
     config = ResNet3dConfig(depth=DEPTHS_3D[scale], in_channels=1, width=WIDTHS[scale])
     with torch.device("meta"):
-        maps = ResNet3d(config).maps(torch.zeros(1, 1, pictures, crop_side, crop_side))
+        maps = ResNet3d(config).eval().maps(torch.zeros(1, 1, pictures, crop_side, crop_side))
     return maps[0, 0].numel()

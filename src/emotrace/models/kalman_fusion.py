@@ -13,7 +13,7 @@ a modality's vector.
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +27,8 @@ _LEAST_VARIANCE = 1e-8
 """Of anything: labels that never move would give a filter that divides by zero."""
 _LEAST_SCORE = 0.01
 """Of an emotion, before the logarithm: a linear score may be negative."""
+
+_Filter = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,15 +148,12 @@ def kalman_filter(
     return torch.stack(means, dim=1), torch.stack(variances, dim=1)
 
 
-def _filter_for_a_graph() -> Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]:
+def _filter_for_a_graph() -> _Filter:
     """Return `kalman_filter` with a loop that export keeps; as Python it would fix the number of steps."""
     with warnings.catch_warnings():
-        # The exporter that replaces scripts cannot keep an LSTM's number of steps free, see `tests/models`.
+        # What is to replace scripts is for the exporter that fixes the number of an LSTM's steps.
         warnings.simplefilter("ignore", DeprecationWarning)
-        scripted: Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]] = torch.jit.script(
-            kalman_filter
-        )
-    return scripted
+        return cast(_Filter, torch.jit.script(kalman_filter))
 
 
 class _Walk:
