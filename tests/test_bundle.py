@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from emotrace import bundle as bundles
-from emotrace.bundle import CARD, MANIFEST, NETWORKS, SYSTEM, ClipGraph, FrameGraph, load_bundle, save_bundle
+from emotrace.bundle import CARD, MANIFEST, NETWORKS, SYSTEM, load_bundle, save_bundle
+from emotrace.bundle_graphs import ClipGraph, FrameGraph
 from emotrace.errors import BundleError
 from emotrace.inference.session import Session
 from emotrace.labels import EMOTIONS

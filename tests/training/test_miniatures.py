@@ -19,20 +19,31 @@ from emotrace import metrics
 from emotrace.bundle import load_bundle
 from emotrace.catalogue import CATALOGUE, clips_of
 from emotrace.errors import EmotraceError, SettingsError
-from emotrace.labels import EMOTIONS
+from emotrace.labels import EMOTIONS, timeline_emotion
 from emotrace.timeline import Timeline
 from emotrace.training import opening, starting
 from emotrace.training.arrays import read_arrays
 from emotrace.training.cells import PREDICTIONS
 from emotrace.training.comparison_rows import read_csv
 from emotrace.training.study import ROLES
+from emotrace.training.system_bundle import save_as_bundle
+from emotrace.training.systems import load_system
 from tests.corpora.miniature_acted import write_cremad, write_iemocap, write_ravdess_av
-from tests.corpora.miniature_open import write_afew, write_affwild2, write_ekman6, write_videoemotion8
+from tests.corpora.miniature_open import (
+    AFFWILD2_TRIALS,
+    write_afew,
+    write_affwild2,
+    write_ekman6,
+    write_videoemotion8,
+)
 
 ACTORS = (1, 17, 21)
 """Of RAVDESS: one to learn from, one to stop by, one to be judged on; and three folds."""
 RAVDESS_SYSTEMS = ("cross-modal-metric", "modular-hierarchy", "bimodal-attention")
 """Clip-level, and two frame-level ones that are judged by the mean of what they say."""
+EPOCHS = 12
+TRIALS = AFFWILD2_TRIALS | {"Validation_Set": ("5-60-1920x1080-3", "video4", "video5", "video6")}
+"""Of Aff-Wild2: all four moods stand in what is judged."""
 
 
 @dataclass(frozen=True)
@@ -60,11 +71,11 @@ class Made:
 
 @pytest.fixture(scope="session")
 def ravdess(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    """Three systems, compared on 24 clips."""
+    """Three systems, compared on 48 clips."""
     folder = tmp_path_factory.mktemp("ravdess")
-    root = write_ravdess_av(folder / "corpus", clips=True, actors=ACTORS, repetitions=1)
+    root = write_ravdess_av(folder / "corpus", clips=True, actors=ACTORS)
     made = Made("ravdess", root, folder / "compared")
-    assert made.compare(RAVDESS_SYSTEMS, epochs=10).failed == {}
+    assert made.compare(RAVDESS_SYSTEMS, epochs=EPOCHS).failed == {}
     return made
 
 
@@ -81,28 +92,32 @@ def ravdess_folds(ravdess: Made) -> Made:
 def ekman6(tmp_path_factory: pytest.TempPathFactory) -> Made:
     """VAANet, trained on 12 clips."""
     folder = tmp_path_factory.mktemp("ekman6")
-    root = write_ekman6(folder / "corpus", clips=True, count=4, seconds=1.2)
+    root = write_ekman6(folder / "corpus", clips=True, count=5, seconds=1.2)
     made = Made("ekman6", root, folder / "trained")
-    made.train("vaanet", "epochs=20", "batch_size=6")
+    made.train("vaanet", "epochs=20", "patience=20", "batch_size=3")
     return made
 
 
 @pytest.fixture(scope="session")
 def affwild2(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    """The leader-follower, trained on four recordings."""
+    """The leader-follower, trained on five recordings.
+
+    A trial of the miniature has one mood, to which no window of it correlates: the loss is that of the whole batch.
+    """
     folder = tmp_path_factory.mktemp("affwild2")
-    made = Made("affwild2", write_affwild2(folder / "corpus", clips=True, seconds=3.0), folder / "trained")
-    made.train("leader-follower")
+    root = write_affwild2(folder / "corpus", clips=True, trials=TRIALS)
+    made = Made("affwild2", root, folder / "trained")
+    made.train("leader-follower", "main_loss=ccc", "epochs=8", "batch_size=4", "stretches_per_epoch=40")
     return made
 
 
 @pytest.fixture(scope="session")
 def iemocap(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    """Two systems, compared on one dialogue of each session."""
+    """The voice system, trained on three dialogues of each of three sessions."""
     folder = tmp_path_factory.mktemp("iemocap")
-    root = write_iemocap(folder / "corpus", clips=True, dialogues=("F_impro01",))
-    made = Made("iemocap", root, folder / "compared")
-    assert made.compare(["fcn-attention", "ag-fbp"], epochs=20).failed == {}
+    root = write_iemocap(folder / "corpus", clips=True, dialogues=("F_impro01", "M_impro02", "M_script01_1"))
+    made = Made("iemocap", root, folder / "trained")
+    made.train("fcn-attention", "epochs=40", "patience=40", "batch_size=10")
     return made
 
 
@@ -127,9 +142,20 @@ def test_the_leader_follower_learns_aff_wild2(affwild2: Made) -> None:
     assert max(metrics.ccc(truth[:, place], said[:, place]) for place in range(2)) > 0.2
 
 
-@pytest.mark.parametrize("key", ["fcn-attention", "ag-fbp"])
-def test_on_iemocap_systems_learn_four_classes(key: str, iemocap: Made) -> None:
-    _assert_beats_chance(iemocap.cell(key))
+@pytest.mark.slow
+def test_a_voice_system_learns_iemocap(iemocap: Made) -> None:
+    _assert_beats_chance(iemocap.output)
+
+
+@pytest.mark.slow
+def test_a_bilinear_system_learns_iemocap(iemocap: Made) -> None:
+    made = Made("iemocap", iemocap.root, iemocap.output.with_name("compared"))
+    copytree(iemocap.output / "features", made.output / "features")
+    compared = made.compare(["ag-fbp"], epochs=12)
+    assert compared.failed == {}
+    # The frozen face regions part the four classes by themselves: untrained it happens to name three of them.
+    assert compared.report.rows[0].figure("unweighted_average_recall") > 0.9
+    _assert_told(made, ["ag-fbp"])
 
 
 @pytest.mark.slow
@@ -151,10 +177,10 @@ def test_the_metric_system_learns_crema_d(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_vaanet_learns_videoemotion_8(tmp_path: Path) -> None:
-    made = Made("videoemotion8", write_videoemotion8(tmp_path / "corpus", clips=True, count=5), tmp_path / "out")
-    assert made.compare(["vaanet"], epochs=30).failed == {}
-    _assert_beats_chance(made.cell("vaanet"))
-    _assert_told(made, ["vaanet"])
+    root = write_videoemotion8(tmp_path / "corpus", clips=True, count=5, seconds=1.2)
+    made = Made("videoemotion8", root, tmp_path / "out")
+    made.train("vaanet", "epochs=20", "patience=20", "batch_size=3")
+    _assert_beats_chance(made.output)
 
 
 def _assert_beats_chance(folder: Path) -> None:
@@ -177,7 +203,7 @@ def _assert_beats_chance(folder: Path) -> None:
 def test_a_comparison_tells_its_figures_and_draws_them(ravdess: Made) -> None:
     _assert_told(ravdess, RAVDESS_SYSTEMS)
     page = (ravdess.output / "results.md").read_text()
-    assert "8 train, 8 validation, 8 test" in page
+    assert "16 train, 16 validation, 16 test" in page
     assert "chance is a UAR of 0.125" in page
     assert "RAVDESS: accuracy 89.25 %" in page
     assert "not comparable" in page
@@ -205,7 +231,7 @@ def _assert_told(made: Made, keys: Sequence[str]) -> None:
 def test_a_finished_comparison_is_told_again_without_training(ravdess: Made) -> None:
     before = _times(ravdess.output / "cells") | _times(ravdess.output / "features")
     told = (ravdess.output / "results.md").read_text()
-    again = ravdess.compare(RAVDESS_SYSTEMS, epochs=10)
+    again = ravdess.compare(RAVDESS_SYSTEMS, epochs=EPOCHS)
     assert [row.system for row in again.report.rows] == list(RAVDESS_SYSTEMS)
     assert _times(ravdess.output / "cells") | _times(ravdess.output / "features") == before
     assert (ravdess.output / "results.md").read_text() == told
@@ -217,7 +243,7 @@ def _times(folder: Path) -> dict[Path, int]:
 
 def test_other_settings_need_another_folder(ravdess: Made) -> None:
     with pytest.raises(EmotraceError, match="choose another --output"):
-        ravdess.compare(RAVDESS_SYSTEMS, epochs=11)
+        ravdess.compare(RAVDESS_SYSTEMS, epochs=EPOCHS + 1)
 
 
 # Folds
@@ -240,7 +266,7 @@ def test_a_cross_validation_tells_each_fold_and_their_spread(ravdess_folds: Made
     page = (ravdess_folds.output / "results.md").read_text()
     assert f"**{np.mean(recalls):.3f}** ± {np.std(recalls, ddof=1):.3f}" in page
     assert "| bimodal-attention | 3 |" in page
-    assert "3 folds, 24 clips in all" in page
+    assert "3 folds, 48 clips in all" in page
     judged = [
         name.removesuffix(".truth")
         for row in rows
@@ -283,11 +309,13 @@ def test_face_networks_learn_no_classes_of_clips(ravdess: Made) -> None:
             ravdess.compare([key], epochs=1)
 
 
-def test_a_clip_level_system_needs_classes(affwild2: Made) -> None:
-    made = Made("affwild2", affwild2.root, affwild2.output.with_name("classless"))
-    copytree(affwild2.output / "features", made.output / "features")
-    with pytest.raises(EmotraceError, match="vaanet learns classes of emotion, and no recording has labels of them"):
-        made.train("vaanet")
+@pytest.mark.parametrize("corpus", ["affwild2", "synthetic", "recola"])
+def test_a_clip_level_system_needs_classes(corpus: str, tmp_path: Path) -> None:
+    made = Made(corpus, tmp_path / "none", tmp_path / "out")
+    for refused in (lambda: made.compare(["vaanet"], epochs=1), lambda: made.train("vaanet")):
+        with pytest.raises(SettingsError, match=f"classes of emotion, and {corpus} has no labels of them"):
+            refused()
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("level", ["clip", "frame"])
@@ -303,9 +331,9 @@ def test_a_system_is_judged_again_as_it_was(ravdess: Made) -> None:
     found = starting.evaluate(folder, "ravdess", ravdess.root, "test", small=True, protocol="avec2016")
     row = next(row for row in read_csv(ravdess.output / "results.csv") if row.system == "cross-modal-metric")
     assert found["unweighted_average_recall"] == pytest.approx(row.figure("unweighted_average_recall"))
-    assert (found["recordings"], found["of_these_learnt_from"]) == (8, 0)
+    assert (found["recordings"], found["of_these_learnt_from"]) == (16, 0)
     learnt = starting.evaluate(folder, "ravdess", ravdess.root, "train", small=True, protocol="avec2016")
-    assert (learnt["recordings"], learnt["of_these_learnt_from"]) == (8, 8)
+    assert (learnt["recordings"], learnt["of_these_learnt_from"]) == (16, 16)
 
 
 # What becomes of a trained system
@@ -323,15 +351,13 @@ def test_a_bundle_of_a_clip_level_system_tells_the_class_of_a_file(ekman6: Made)
     assert right > 0.6 * len(clips)
 
 
+@pytest.mark.slow
 def test_a_bundle_of_a_voice_system_tells_the_class_of_a_sound(iemocap: Made) -> None:
-    made = Made("iemocap", iemocap.root, iemocap.output.with_name("trained"))
-    copytree(iemocap.output / "features", made.output / "features")
-    made.train("fcn-attention", "epochs=20", "batch_size=5")
     clips = [clip for clip in clips_of("iemocap", iemocap.root) if clip.split == "train"]
     right = 0
     for clip in clips:
         assert clip.audio is not None
-        timeline = emotrace.analyze(clip.audio, bundle=made.output / "bundle")
+        timeline = emotrace.analyze(clip.audio, bundle=iemocap.output / "bundle")
         _assert_tells_a_class(timeline, CATALOGUE["iemocap"].classes)
         right += timeline.summary()["clip_class"] == clip.label
     assert right > 0.6 * len(clips)
@@ -354,3 +380,17 @@ def test_a_bundle_of_a_frame_level_system_follows_a_file(affwild2: Made) -> None
     assert known.mean() > 0.5
     assert np.abs(timeline["arousal"][known]).max() <= 1
     assert all(np.isnan(timeline[emotion]).all() for emotion in EMOTIONS)  # Aff-Wild2 has no labels of them here
+
+
+def test_a_bundle_of_a_frame_level_system_tells_the_classes_that_it_learnt(ravdess: Made, tmp_path: Path) -> None:
+    saved = load_system(ravdess.cell("bimodal-attention"))
+    bundle = save_as_bundle(tmp_path / "bundle", saved, {}, "a miniature", tells_emotions=True)
+    assert bundle.manifest.level == "frame"
+    clips = [clip for clip in clips_of("ravdess", ravdess.root) if clip.split == "train"]
+    right = 0
+    for clip in clips:
+        assert clip.video is not None
+        timeline = emotrace.analyze(clip.video, bundle=bundle)
+        told = {emotion: float(np.nan_to_num(timeline[emotion]).mean()) for emotion in EMOTIONS}
+        right += max(told, key=told.__getitem__) == timeline_emotion(clip.label)
+    assert right > 0.6 * len(clips)

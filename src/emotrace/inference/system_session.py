@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from emotrace.bundle import SYSTEM, WHOLE_SECONDS, WINDOWS_AT_ONCE, Bundle, ClipGraph, FrameGraph
+from emotrace.bundle import SYSTEM, Bundle
+from emotrace.bundle_graphs import WHOLE_SECONDS, WINDOWS_AT_ONCE, ClipGraph, FrameGraph
 from emotrace.errors import BundleError
 from emotrace.features.voice_input import input_shape
 from emotrace.inference.history import History, empty_history, rows

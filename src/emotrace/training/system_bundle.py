@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 import emotrace
-from emotrace.bundle import CARD, SYSTEM, Bundle, ClipGraph, FrameGraph, Manifest, load_bundle, save_bundle
+from emotrace.bundle import CARD, SYSTEM, Bundle, Manifest, load_bundle, save_bundle
+from emotrace.bundle_graphs import ClipGraph, FrameGraph
 from emotrace.catalogue import entry_of
 from emotrace.features.voice_input import input_shape
 from emotrace.labels import EMOTIONS, VOICE_CLASSES

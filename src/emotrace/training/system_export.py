@@ -7,7 +7,7 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from emotrace.bundle import ClipGraph, FrameGraph
+from emotrace.bundle_graphs import ClipGraph, FrameGraph
 from emotrace.inference.system_session import CLIP_OUTPUTS, FRAME_OUTPUTS, clip_inputs
 from emotrace.layers.clips import Clips, ClipSizes
 from emotrace.layers.steps import Sizes, Steps
