@@ -212,7 +212,7 @@ def test_a_comparison_tells_its_figures_and_draws_them(ravdess: Made) -> None:
 
 def _assert_told(made: Made, keys: Sequence[str]) -> None:
     page, classes = (made.output / "results.md").read_text(), CATALOGUE[made.corpus].classes
-    assert "| system | runs | UAR | accuracy | macro F1 |" in page
+    assert "| system | runs | UAR | accuracy (WA) | macro F1 |" in page
     for key in keys:
         assert f"| {key} | 1 |" in page
         assert f"### {key}" in page
@@ -295,7 +295,7 @@ def test_a_corpus_without_folds_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"--folds: afew has no usual cross-validation: leave the option out\."):
         Made("afew", root, tmp_path / "out").compare(["vaanet"], epochs=1, folds=True)
     with pytest.raises(SettingsError, match=r"--folds: synthetic has no usual cross-validation"):
-        Made("synthetic", tmp_path / "none", tmp_path / "out").compare(["vaanet"], epochs=1, folds=True)
+        Made("synthetic", tmp_path / "none", tmp_path / "out").compare(["leader-follower"], epochs=1, folds=True)
     assert not (tmp_path / "out").exists()
     assert not (tmp_path / "none").exists()
 
@@ -305,7 +305,9 @@ def test_a_corpus_without_folds_is_refused(tmp_path: Path) -> None:
 
 def test_face_networks_learn_no_classes_of_clips(ravdess: Made) -> None:
     for key in ("vgg19", "attention-improved-alexnet"):
-        with pytest.raises(SettingsError, match="face networks of stage one learn arousal or valence"):
+        with pytest.raises(
+            SettingsError, match=r"face networks .*learn arousal or valence over time, and ravdess has classes"
+        ):
             ravdess.compare([key], epochs=1)
 
 
@@ -384,7 +386,7 @@ def test_a_bundle_of_a_frame_level_system_follows_a_file(affwild2: Made) -> None
 
 def test_a_bundle_of_a_frame_level_system_tells_the_classes_that_it_learnt(ravdess: Made, tmp_path: Path) -> None:
     saved = load_system(ravdess.cell("bimodal-attention"))
-    bundle = save_as_bundle(tmp_path / "bundle", saved, {}, "a miniature", tells_emotions=True)
+    bundle = save_as_bundle(tmp_path / "bundle", saved, {}, "ravdess", "A miniature.", tells_emotions=True)
     assert bundle.manifest.level == "frame"
     clips = [clip for clip in clips_of("ravdess", ravdess.root) if clip.split == "train"]
     right = 0

@@ -12,6 +12,9 @@ _MAIN_FIGURES = {
     "rmse_valence": "RMSE valence",
 }
 
+_EMOTION_FIGURES = {"unweighted_average_recall": "UAR"}
+"""Of the emotions at every tick, where the corpus has labels of them."""
+
 
 def markdown(
     rows: Sequence[Row],
@@ -22,8 +25,9 @@ def markdown(
 ) -> str:
     """Return one line per system: mean and standard deviation (n - 1) over seeds, the best mean of a column bold.
 
-    Beside CCC and RMSE stand the figures whose name begins with `beta_`, where a system has any: the correlations of
-    its audio weight with what it should follow, so that higher is better.
+    Beside CCC and RMSE stand the recall of the emotions, where the corpus has labels of them, and the figures whose name
+    begins with `beta_`, where a system has any: the correlations of its audio weight with what it should follow, so that
+    higher is better.
 
     Args:
         rows: of all systems and seeds.
@@ -34,10 +38,11 @@ def markdown(
     groups = by_system(rows)
     columns: dict[str, Mapping[str, str]] = {"seeds": {key: str(len(group)) for key, group in groups.items()}}
     weights = sorted({name for row in rows for name in row.figures if name.startswith("beta_")})
-    for name in (*_MAIN_FIGURES, *weights):
+    for name in (*_MAIN_FIGURES, *_EMOTION_FIGURES, *weights):
         values = {key: [row.figure(name) for row in group] for key, group in groups.items()}
         if name in _MAIN_FIGURES or any(map(defined, values.values())):
-            columns[_MAIN_FIGURES.get(name, name.replace("_", " "))] = _best(values, not name.startswith("rmse_"))
+            title = (_MAIN_FIGURES | _EMOTION_FIGURES).get(name, name.replace("_", " "))
+            columns[title] = _best(values, not name.startswith("rmse_"))
     if comparisons is not None:
         tested = {key: _tested(*pair) for key, pair in comparisons.items()}
         columns[f"difference to {baseline}"] = {**tested, baseline: "baseline"}

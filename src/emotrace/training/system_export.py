@@ -1,5 +1,6 @@
 """A trained system -> one ONNX graph, `system.onnx`, and how it is run; see `inference/system_session.py`."""
 
+import warnings
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -143,7 +144,9 @@ def export_clips(system: StandardisedClipSystem, graph: ClipGraph) -> bytes:
 def _export(
     network: nn.Module, example: list[Tensor], inputs: tuple[str, ...], outputs: tuple[str, ...], free: dict[int, str]
 ) -> bytes:
-    with TemporaryDirectory() as scratch, torch.inference_mode():
+    with TemporaryDirectory() as scratch, torch.inference_mode(), warnings.catch_warnings():
+        # Sizes that Python looks at are constants of the graph: they are the system's.
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)
         path = Path(scratch) / "system.onnx"
         torch.onnx.export(
             network.float().eval(),
