@@ -146,7 +146,7 @@ def _export(
 ) -> bytes:
     with TemporaryDirectory() as scratch, torch.inference_mode(), warnings.catch_warnings():
         # Sizes that Python looks at are constants of the graph: they are the system's.
-        warnings.simplefilter("ignore", torch.jit.TracerWarning)
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)  # type: ignore[attr-defined]  # not in its stubs
         path = Path(scratch) / "system.onnx"
         torch.onnx.export(
             network.float().eval(),
