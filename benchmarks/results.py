@@ -108,7 +108,7 @@ def comparisons(data: Path, runs: Path, images: Path) -> dict[str, Figures]:
         table = next(folder.glob("*.csv")).read_bytes()
         found[name] = {
             # Below the first heading, one level deeper.
-            "text": text.split("\n\n", 1)[1].replace("\n## ", "\n### "),
+            "text": text.split("\n\n", 1)[1].replace("\n### ", "\n#### ").replace("\n## ", "\n### "),
             "digest": hashlib.sha256(table).hexdigest()[:12],
             "environment": json.loads((folder / "environment.json").read_text(encoding="utf-8")),
         }

@@ -176,7 +176,7 @@ def reached(results: Iterable[Path], results_page: str) -> dict[str, dict[str, s
     for table in tables:
         corpus = re.findall(r"--corpus (\w[\w-]*)", before)[-1]
         for row in _rows(f"\n### Systems\n{table}", "### Systems"):
-            found = f"UAR {_mean_of(row['UAR'])}" if "UAR" in row else _both(row, "CCC")
+            found = _both(row, "CCC") if "CCC arousal" in row else f"UAR {_mean_of(row['UAR'])}"
             told.setdefault(row["system"], {})[corpus] = found
         before = table
     for path in results:

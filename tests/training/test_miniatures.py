@@ -1,8 +1,8 @@
 """Every system on the generated miniature of its own corpus: trained, judged, told, resumed, and used on a file.
 
-The drawn people are easy to tell apart, so a system that learns at all is far above chance. Untrained systems answer
-nearly the same whatever they are shown: a UAR of chance, and a CCC below 0.05. What takes a corpus of its own and
-minutes is marked slow.
+The drawn people are easy to tell apart, so a system that learns at all is far above chance. Untrained systems give
+nearly the same answer whatever they are shown, a UAR of 0.125 on RAVDESS and 0.167 on Ekman-6, where trained ones reach
+0.75 to 0.88 and 0.67. What takes a corpus of its own and minutes is marked slow.
 """
 
 from collections import Counter
@@ -113,11 +113,11 @@ def affwild2(tmp_path_factory: pytest.TempPathFactory) -> Made:
 
 @pytest.fixture(scope="session")
 def iemocap(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    """The voice system, trained on three dialogues of each of three sessions."""
+    """The voice system, trained on 32 utterances."""
     folder = tmp_path_factory.mktemp("iemocap")
     root = write_iemocap(folder / "corpus", clips=True, dialogues=("F_impro01", "M_impro02", "M_script01_1"))
     made = Made("iemocap", root, folder / "trained")
-    made.train("fcn-attention", "epochs=40", "patience=40", "batch_size=10")
+    made.train("fcn-attention", "epochs=25", "patience=25", "batch_size=8")
     return made
 
 
@@ -139,12 +139,17 @@ def test_the_leader_follower_learns_aff_wild2(affwild2: Made) -> None:
         np.concatenate([kept[name.replace(".truth", end)] for name in kept if name.endswith(".truth")])
         for end in (".truth", ".answer")
     )
-    assert max(metrics.ccc(truth[:, place], said[:, place]) for place in range(2)) > 0.2
+    # Of valence 0.33 untrained, by luck: what the frozen face regions say is near to it.
+    assert max(metrics.ccc(truth[:, place], said[:, place]) for place in range(2)) > 0.6
 
 
 @pytest.mark.slow
 def test_a_voice_system_learns_iemocap(iemocap: Made) -> None:
-    _assert_beats_chance(iemocap.output)
+    made = Made("iemocap", iemocap.root, iemocap.output.with_name("folds"))
+    copytree(iemocap.output / "features", made.output / "features")
+    # The drawn people differ less in voice than in face, and each has a voice of its own: all sessions are judged.
+    assert made.compare(["fcn-attention"], epochs=25, folds=True).failed == {}
+    _assert_beats_chance(*(made.cell("fcn-attention", f"fold-{fold}-seed-0") for fold in range(5)))
 
 
 @pytest.mark.slow
@@ -183,9 +188,9 @@ def test_vaanet_learns_videoemotion_8(tmp_path: Path) -> None:
     _assert_beats_chance(made.output)
 
 
-def _assert_beats_chance(folder: Path) -> None:
+def _assert_beats_chance(*folders: Path) -> None:
     """Beats 1.5 times chance, and 99 of 100 systems that give the same answers to other clips."""
-    kept = read_arrays(folder / PREDICTIONS)
+    kept = {name: each for folder in folders for name, each in read_arrays(folder / PREDICTIONS).items()}
     names = [name.removesuffix(".truth") for name in kept if name.endswith(".truth")]
     shares = np.concatenate([kept[f"{name}.answer"] for name in names])
     truth = np.concatenate([kept[f"{name}.truth"] for name in names]).argmax(axis=1)
