@@ -100,7 +100,7 @@ def ekman6(tmp_path_factory: pytest.TempPathFactory) -> Made:
 
 @pytest.fixture(scope="session")
 def affwild2(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    """The leader-follower, trained on five recordings.
+    """The leader-follower, trained on four recordings.
 
     A trial of the miniature has one mood, to which no window of it correlates: the loss is that of the whole batch.
     """
