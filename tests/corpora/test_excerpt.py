@@ -9,6 +9,7 @@ import pytest
 
 from emotrace.corpora.excerpt import Excerpt
 from emotrace.corpora.labelled import LabelledClip
+from emotrace.corpora.paired import PairedClip
 from emotrace.corpora.rated import RatedRecording
 from emotrace.errors import CorpusError, MediaError
 from emotrace.features.extract import Source
@@ -96,9 +97,18 @@ def test_reading_ends_soon_after_the_stretch(tmp_path: Path) -> None:
 def test_a_track_that_ends_early_does_not_end_the_other(tmp_path: Path) -> None:
     sound = write_sound(tmp_path / "a.wav", seconds=0.4)
     video = two_sides(tmp_path / "a.mp4")
+    with open_clip(sound) as heard, open_clip(video) as seen:
+        part = read(Excerpt(PairedClip(sound=heard, pictures=seen), start_seconds=0.1, end_seconds=0.35))
+    assert len(samples(part)) == round(0.25 * RATE)
+    assert [seconds for seconds, _ in pictures(part)] == pytest.approx([0.02, 0.06, 0.1, 0.14, 0.18, 0.22])
+
+
+def test_sound_of_its_own_holds_the_clip_alone_and_is_not_cut(tmp_path: Path) -> None:
+    sound = write_sound(tmp_path / "a.wav", seconds=0.4)
+    video = two_sides(tmp_path / "a.mp4")
     with LabelledClip("a", "a", "train", "anger", video, sound, start_seconds=0.1, end_seconds=0.35).open() as source:
         part = read(source)
-    assert len(samples(part)) == round(0.25 * RATE)
+    assert len(samples(part)) == round(0.4 * RATE)
     assert [seconds for seconds, _ in pictures(part)] == pytest.approx([0.02, 0.06, 0.1, 0.14, 0.18, 0.22])
 
 
