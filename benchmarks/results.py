@@ -21,6 +21,7 @@ from emotrace.bundle import load_bundle
 from emotrace.evaluation import CONDITIONS, Only, evaluate
 from emotrace.training import experiments, starting
 from emotrace.training.commit import commit
+from emotrace.training.fitting import why_not
 from emotrace.training.presets import PRESETS
 
 Figures = Mapping[str, Any]
@@ -73,6 +74,7 @@ class Compared:
         corpus: its name.
         folder: of the corpus, in the folder of the data.
         settings: KEY=VALUE, shared by all systems.
+        protocol: of the corpus; None for its usual one.
     """
 
     keys: tuple[str, ...]
@@ -80,14 +82,22 @@ class Compared:
     corpus: str = "composed"
     folder: str = ""
     settings: tuple[str, ...] = ()
+    protocol: str | None = None
 
 
+_DISENTANGLED = (
+    *("disentangled-single", "disentangled-multitask", "disentangled"),
+    *("disentangled-confusion", "disentangled-alternating"),
+)
+_ON_COMPOSED = tuple(name for name, preset in PRESETS.items() if not why_not(name, preset.settings, "composed"))
 COMPARISONS: Mapping[str, Compared] = {
-    "systems": Compared(tuple(PRESETS), 3),
+    "systems": Compared(_ON_COMPOSED, 3),
     "face-networks": Compared(("face-networks",), 1),
     "classes": Compared(
         ("fcn-attention", "modular-hierarchy", "bimodal-attention"), 3, "ravdess", "ravdess", ("epochs=15",)
     ),
+    "identity-disjoint": Compared(_DISENTANGLED, 3, "ravdess", "ravdess", ("epochs=15",)),
+    "identity-shared": Compared(_DISENTANGLED, 3, "ravdess", "ravdess", ("epochs=15",), "person-shared"),
 }
 """What the page compares; pictures of RAVDESS are not at hand, so its clips are heard alone."""
 
@@ -99,7 +109,9 @@ def comparisons(data: Path, runs: Path, images: Path) -> dict[str, Figures]:
     for name, wanted in COMPARISONS.items():
         folder = runs / name
         root = data / wanted.folder
-        compared = starting.compare(wanted.keys, wanted.corpus, root, wanted.seeds, folder, wanted.settings)
+        compared = starting.compare(
+            wanted.keys, wanted.corpus, root, wanted.seeds, folder, wanted.settings, protocol=wanted.protocol
+        )
         if compared.failed:
             raise SystemExit(f"{name}: {dict(compared.failed)}")
         for drawn in sorted((folder / "figures").glob("*.svg")):

@@ -48,7 +48,13 @@ NOT_RUN, NONE = "not run", "—"
 _SECONDS = 16.0
 """Length of a composed recording."""
 _RUNS = 5
-_FIRST = ("leader-follower", "fcn-attention", "g-fbp", "ag-fbp", "am-fbp", "vaanet", "cross-modal-metric")
+_FIRST = (
+    *("leader-follower", "fcn-attention", "g-fbp", "ag-fbp", "am-fbp", "vaanet", "cross-modal-metric"),
+    *("perception-attention", "perception-aligned", "perception-resampled"),
+    *("disentangled", "disentangled-confusion", "disentangled-alternating"),
+    *("disentangled-multitask", "disentangled-single"),
+    *("dialogue-attention", "dialogue-gru", "positive-sample-propagation", "psp-weak"),
+)
 """Stand first on the page; the others follow in the order of the presets."""
 _PUBLISHED_SIDES: Mapping[str, int] = MappingProxyType({"leader-follower": 48, "vaanet": 112})
 """Pixels of a picture as read in the authors' code; of all others they were not read, and the crops here stand in."""
@@ -63,6 +69,9 @@ _READ_IN: Mapping[str, str] = MappingProxyType(
         "am-fbp": "abstract of arXiv 2111.08910",
         "vaanet": "a list of results by others",
         "cross-modal-metric": "abstract",
+        "disentangled": "abstract",
+        "positive-sample-propagation": "remembered, not read",
+        "psp-weak": "remembered, not read",
     }
 )
 PUBLISHED: Mapping[str, tuple[str, str]] = MappingProxyType(

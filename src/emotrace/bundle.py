@@ -2,7 +2,8 @@
 
 `bundle.json` holds the recipe, the class orders, the calibration, the training settings and the sha256 of every other
 file: `MODEL_CARD.md`, and `face.onnx`, `voice.onnx` and `fusion.onnx`, or in place of these `system.onnx` of a system
-that is one graph, with `face.onnx` where that reads its regions. Nothing in it is executed but the ONNX graphs.
+that is one graph, with `face.onnx` where that reads its regions and `dialogue.onnx` where it hears clips in the context
+of others. Nothing in it is executed but the ONNX graphs.
 """
 
 import hashlib
@@ -27,6 +28,7 @@ CARD = "MODEL_CARD.md"
 NETWORKS = ("face.onnx", "voice.onnx", "fusion.onnx")
 """Of a bundle whose fusion network carries its state along."""
 SYSTEM = "system.onnx"
+DIALOGUE = "dialogue.onnx"
 MAX_FILE_BYTES = 2_000_000_000
 """About the limit of ONNX itself for a graph in one file."""
 MAX_MANIFEST_BYTES = 1_000_000
@@ -102,7 +104,9 @@ class Manifest(_Part):
         """The graphs that the bundle must hold."""
         if self.system is None:
             return NETWORKS
-        return (SYSTEM, "face.onnx") if "regions" in self.system.inputs else (SYSTEM,)
+        faces = ("face.onnx",) if "regions" in self.system.inputs else ()
+        talks = isinstance(self.system, ClipGraph) and self.system.turns > 0
+        return (SYSTEM, *faces, *((DIALOGUE,) if talks else ()))
 
 
 @dataclass(frozen=True)

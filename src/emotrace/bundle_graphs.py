@@ -22,6 +22,8 @@ _MAX_PIXELS_AT_ONCE = 50_000_000
 """Of pictures that the graph is given in one run, four bytes each."""
 _MAX_FRAMES_AT_ONCE = 200_000
 """Of sound, joined at the steps of one run, up to 200 numbers each."""
+_MAX_TURN_NUMBERS = 20_000_000
+"""That a graph of dialogues is given in one run, four bytes each."""
 
 _Count = Annotated[int, Field(gt=0, le=4096)]
 _Need = tuple[str, float, float]
@@ -65,6 +67,10 @@ class ClipGraph(_Part):
         picture_ticks: ticks from one picture to the next.
         sampling: numbers of snippets, pictures, segments and frames; see `windows.Sampling`.
         loops: likewise.
+        explains: further answers that show how the graph came to them; see `emotrace.explanation`.
+        turns: how many windows, the newest among them, a second graph, `dialogue.onnx`, hears in each other's context;
+            0 where there is none. The first one then answers with vectors.
+        vector_dim: width of such a vector.
     """
 
     level: Literal["clip"] = "clip"
@@ -75,6 +81,9 @@ class ClipGraph(_Part):
     picture_ticks: int = Field(gt=0, le=1000)
     sampling: tuple[_Count, _Count, _Count, _Count]
     loops: Literal["part", "clip"] = "part"
+    explains: tuple[Literal["alignment", "perception", "segments", "propagation"], ...] = ()
+    turns: int = Field(0, ge=0, le=1000)
+    vector_dim: int = Field(0, ge=0, le=100_000)
 
 
 def check_graph(graph: FrameGraph | ClipGraph, recipe: Recipe, path: Path) -> None:
@@ -147,6 +156,8 @@ def _clip_needs(graph: ClipGraph, recipe: Recipe) -> list[_Need]:
         ("frames of sound of a window", segments * frames, _MAX_ITEMS),
         ("seconds of history", kept, _MAX_HISTORY_SECONDS),
     ]
+    if graph.turns:
+        needs.append(("numbers of turns at once", WINDOWS_AT_ONCE * graph.turns * graph.vector_dim, _MAX_TURN_NUMBERS))
     if "pictures" in graph.inputs:
         at_once = WINDOWS_AT_ONCE * snippets * pictures * recipe.video.crop_size**2
         needs += _pixel_needs(max(kept, WHOLE_SECONDS), at_once, recipe)

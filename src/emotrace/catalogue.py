@@ -11,6 +11,7 @@ from emotrace import download_parts
 from emotrace.corpora import (
     afew,
     affwild2,
+    ave,
     cremad,
     ekman6,
     emogator,
@@ -136,6 +137,7 @@ CATALOGUE: Mapping[str, Entry] = MappingProxyType(
                 videoemotion8.CLASSES,
             ),
             _entry("ekman6", "Ekman-6: videos from the web that raise an emotion", "classes", ekman6, ekman6.CLASSES),
+            _entry("ave", "AVE: videos from the web with an event that is seen and heard", "classes", ave, ave.EVENTS),
             _entry("nemo", "nEMO: actors, in Polish", "voices", nemo, nemo.LABELS),
             _entry("emogator", "EmoGator: vocal bursts of volunteers", "voices", emogator, emogator.LABELS),
             _entry("ferplus", "FER+: faces from the web", "faces", ferplus, ferplus.CLASSES),
@@ -154,6 +156,7 @@ _CLIPS: Mapping[str, Callable[[Path], list[LabelledClip]]] = MappingProxyType(
         "ravdess": ravdess.read_clips,
         "videoemotion8": videoemotion8.read,
         "ekman6": ekman6.read,
+        "ave": ave.read,
     }
 )
 _TRACES: Mapping[str, Callable[[Path], list[RatedRecording]]] = MappingProxyType(

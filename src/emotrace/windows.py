@@ -42,11 +42,15 @@ class Glance:
         pictures: [V, P] rows of the face crops.
         sound: [A, F] rows of the voice inputs, each a slice of a spectrogram.
         frames: [A, F] frame of the slice.
+        picture_ticks: [V, P] ticks from the start of the window to each picture.
+        sound_ticks: [A, F] and to each frame of sound, with their fractions.
     """
 
     pictures: IntArray
     sound: IntArray
     frames: IntArray
+    picture_ticks: IntArray
+    sound_ticks: FloatArray
 
 
 def glance(
@@ -69,10 +73,16 @@ def glance(
         rng: draws where the runs lie; None takes the middle of each part.
     """
     seen = face_index[::picture_ticks]
-    pictures = seen[spread_runs(len(seen), sampling.snippets, sampling.pictures, rng, sampling.loops)]
+    looked = spread_runs(len(seen), sampling.snippets, sampling.pictures, rng, sampling.loops)
     count = len(voice_index) * slice_frames
     frames = spread_runs(count, sampling.segments, sampling.frames, rng, sampling.loops)
-    return Glance(pictures, voice_index[frames // slice_frames], frames % slice_frames)
+    return Glance(
+        seen[looked],
+        voice_index[frames // slice_frames],
+        frames % slice_frames,
+        looked * picture_ticks,
+        (frames / slice_frames).astype(np.float32),
+    )
 
 
 def spread_runs(

@@ -42,6 +42,7 @@ def write_clip(
     seed: int = 0,
     video: bool = True,
     audio: bool = True,
+    silence: tuple[float, float] = (0.0, 0.0),
 ) -> None:
     """Write a recording of one mood in 200x160 pixels, 12.5 pictures a second, and mono sound of 16 kHz.
 
@@ -53,9 +54,10 @@ def write_clip(
         seed: of the person, of what is said and of noise.
         video: whether there are pictures.
         audio: whether there is sound.
+        silence: seconds [start, end) in which nothing is said.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    story = _one_mood(arousal, valence, round(seconds * PICTURE_RATE_HZ))
+    story = _one_mood(arousal, valence, round(seconds * PICTURE_RATE_HZ), silence)
     spoken, heard, seen = (np.random.default_rng(each) for each in np.random.SeedSequence(seed).spawn(3))
     speech = synthetic_voice.speak(story, spoken)
     sound = synthetic_voice.microphone(speech, story, heard)
@@ -75,11 +77,13 @@ def write_clip(
             clip.write_audio(sound)
 
 
-def _one_mood(arousal: float, valence: float, pictures: int) -> Story:
+def _one_mood(arousal: float, valence: float, pictures: int, silence: tuple[float, float]) -> Story:
     ticks = round(pictures * LABEL_RATE_HZ / PICTURE_RATE_HZ)
     mood = np.tile(np.array([arousal, valence], np.float32), (ticks, 1))
     always = np.ones(ticks, np.float32)
-    return Story(mood=mood, voice=mood, face=mood, voice_reliability=always, face_reliability=always)
+    times = np.arange(ticks) / LABEL_RATE_HZ
+    spoken = np.where((times >= silence[0]) & (times < silence[1]), np.float32(0), always)
+    return Story(mood=mood, voice=mood, face=mood, voice_reliability=spoken, face_reliability=always)
 
 
 def _write_sound(path: Path, samples: FloatArray) -> None:

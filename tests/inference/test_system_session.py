@@ -5,10 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from emotrace import labels
-from emotrace.bundle import Bundle, load_bundle, save_bundle
+from emotrace.bundle import load_bundle, save_bundle
 from emotrace.corpora.labelled import LabelledClip
 from emotrace.errors import BundleError
 from emotrace.features.extract import extract
@@ -19,22 +18,19 @@ from emotrace.inference.system_session import SystemSession
 from emotrace.labels import EMOTIONS
 from emotrace.layers.heads import class_points
 from emotrace.media import open_clip
-from emotrace.training.default import RECIPE
-from emotrace.training.extraction import extract_all
-from emotrace.training.prediction import predict, predict_class
+from emotrace.training.prediction import predict, predict_classes
 from emotrace.training.presets import PRESETS
-from emotrace.training.settings import EncoderSettings, SystemSettings
-from emotrace.training.study import bundle_faces
-from emotrace.training.system_bundle import fits_a_bundle, save_as_bundle
-from emotrace.training.systems import SavedSystem, build, is_clip_level, sizes_of
-from emotrace.training.tracks import Track, encode_faces, load_track
+from emotrace.training.settings import EncoderSettings
+from emotrace.training.system_bundle import fits_a_bundle
+from emotrace.training.systems import is_clip_level
 from tests.corpora.miniature_clips import write_clip
+from tests.inference.bundles import CLASSES, bundle_of, features_of, settings_of
 
 KEYS = (
     *("leader-follower", "fcn-attention", "g-fbp", "ag-fbp", "am-fbp", "vaanet", "cross-modal-metric"),
     *("modular-hierarchy", "lstm-ensemble", "decision-fusion", "leader-follower-own", "vaanet-own"),
+    *("perception-attention", "disentangled", "dialogue-attention", "positive-sample-propagation"),
 )
-CLASSES = ("anger", "happiness", "frustration", "calm")
 pytestmark = pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
 
 
@@ -47,39 +43,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> LabelledClip:
 
 @pytest.fixture(scope="module")
 def features(clip: LabelledClip, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("features")
-    extract_all([clip], RECIPE, ["descriptors", "log-mel", "log-spectrogram"], folder, dict, lambda *_: None)
-    digest, encode = bundle_faces()
-    encode_faces([clip], RECIPE, folder, encode, folder / "regions-bundle", digest)
-    return folder
-
-
-def settings_of(key: str) -> SystemSettings:
-    settings = PRESETS[key.removesuffix("-own")].settings
-    own = EncoderSettings(backbone="own")
-    return settings.model_copy(update={"visual": own}) if key.endswith("-own") else settings
-
-
-def track_of(key: str, clip: LabelledClip, features: Path) -> Track:
-    return load_track(features, clip, settings_of(key).front_end, features / "regions-bundle", 25.0, CLASSES)
-
-
-def saved(settings: SystemSettings, track: Track) -> SavedSystem:
-    """Return a system with drawn weights, its standardisation fitted."""
-    system = build(settings, sizes_of(settings, track))
-    system.fit_standardiser([track])
-    generator = torch.Generator().manual_seed(1)
-    for name, value in system.named_buffers():
-        if "running_mean" in name:  # so that batch normalisation is not the identity
-            value.copy_(0.1 * torch.randn(value.shape, generator=generator))
-    return SavedSystem(system.eval(), settings, 0, ())
-
-
-def bundle_of(key: str, clip: LabelledClip, features: Path, folder: Path) -> tuple[SavedSystem, Track, Bundle]:
-    track = track_of(key, clip, features)
-    system = saved(settings_of(key), track)
-    bundle = save_as_bundle(folder / "bundle", system, {}, "ravdess", "Nothing.", tells_emotions=True)
-    return system, track, bundle
+    return features_of(clip, tmp_path_factory.mktemp("features"))
 
 
 @pytest.mark.parametrize("key", KEYS)
@@ -111,14 +75,14 @@ def test_a_short_recording_is_also_looked_at_as_a_whole(
     system, track, bundle = bundle_of(key, clip, features, tmp_path)
     assert clip.video is not None
     timeline = analyze(clip.video, bundle=bundle)
-    expected = predict_class(system.system, system.settings, track)
+    expected = predict_classes(system.system, system.settings, [track])[0]
     told = timeline.metadata.clip_probabilities
     assert tuple(told) == CLASSES
     np.testing.assert_allclose(list(told.values()), expected.numpy(), atol=5e-3)
     assert timeline.summary()["clip_class"] == CLASSES[int(expected.argmax())]
 
 
-@pytest.mark.parametrize("key", ["leader-follower", "vaanet"])
+@pytest.mark.parametrize("key", ["leader-follower", "vaanet", "dialogue-attention"])
 @pytest.mark.parametrize("block_seconds", [0.36, 1.0])
 def test_the_length_of_a_block_changes_nothing(
     key: str, block_seconds: float, clip: LabelledClip, features: Path, tmp_path: Path

@@ -16,7 +16,13 @@ KINDS = ("complete", "scattered", "voice alone", "face alone", "nothing", "secon
 
 
 def toy_sizes(
-    classes: int = 4, *, bands: int = 80, crop_side: int = 32, num_regions: int = 4, region_dim: int = 6
+    classes: int = 4,
+    *,
+    bands: int = 80,
+    crop_side: int = 32,
+    num_regions: int = 4,
+    region_dim: int = 6,
+    num_persons: int = 0,
 ) -> ClipSizes:
     return ClipSizes(
         classes=tuple(f"class {number}" for number in range(classes)),
@@ -24,6 +30,7 @@ def toy_sizes(
         crop_side=crop_side,
         num_regions=num_regions,
         region_dim=region_dim,
+        num_persons=num_persons,
     )
 
 
@@ -80,6 +87,10 @@ def toy_clips(
             sound=sound,
             sound_valid=heard,
             label=label,
+            part_label=label[:, None].expand(-1, sampling.snippets),
+            person=torch.arange(batch) % sizes.num_persons if sizes.num_persons else torch.full((batch,), -1),
+            dialogue=torch.full((batch,), -1),
+            speaker=torch.full((batch,), -1),
         ),
         0.0,
     )
@@ -157,6 +168,10 @@ def blank_clips(sizes: ClipSizes, sampling: Sampling, batch: int = 2) -> Clips:
         sound=torch.zeros(*segments, sizes.bands),
         sound_valid=torch.ones(*segments, dtype=torch.bool),
         label=torch.zeros(batch, dtype=torch.int64),
+        part_label=torch.zeros(batch, sampling.snippets, dtype=torch.int64),
+        person=torch.zeros(batch, dtype=torch.int64),
+        dialogue=torch.full((batch,), -1),
+        speaker=torch.full((batch,), -1),
     )
 
 

@@ -37,7 +37,7 @@ SIZES = Sizes(
     classes=("calm", "joy", "anger", "fear"),
 )
 VOICES = {"leader-follower": (96, 64)}
-"""Voice inputs of those that take no other."""
+"""Voice inputs of those that take no other, with a network of their own."""
 QUICK: Mapping[str, Mapping[str, Any]] = {
     "deep-belief": {"face_side": 8, "face_width": 1 / 8, "hidden_dims": (24, 16), "updates": 100, "rate": 0.2},
 }
@@ -55,7 +55,8 @@ class Case:
 
     @property
     def sizes(self) -> Sizes:
-        return replace(SIZES, voice_shape=VOICES.get(self.key, SIZES.voice_shape))
+        voices = {} if self.changes.get("audio") == "frozen" else VOICES
+        return replace(SIZES, voice_shape=voices.get(self.key, SIZES.voice_shape))
 
     @property
     def settings(self) -> SystemSettings:
@@ -72,6 +73,7 @@ class Case:
 CASES = {key: Case(key) for key in COMPARATORS} | {
     "leader-follower-own": Case("leader-follower", {"visual": "own"}, ("visual.backbone=own",)),
     "leader-follower-abaw3": Case("leader-follower", {"form": "abaw3"}, ("form=abaw3",)),
+    "leader-follower-rows": Case("leader-follower", {"audio": "frozen"}, ("audio.backbone=frozen",)),
     "decision-product": Case("decision-fusion", {"rule": "product"}, ("decision_rule=product",)),
     "decision-rules": Case("decision-fusion", {"rule": "rules"}, ("decision_rule=rules",)),
 }

@@ -40,7 +40,7 @@ def test_a_preset_trains_and_its_checkpoint_gives_the_same_answers(key: str, tmp
     )
     system = train(training, validation, settings, tmp_path / "training", whole=False)
     before = predict(system, settings, test[0])
-    save_system(tmp_path, system, settings, sizes_of(settings, test[0]), 10, ["t0", "t1"])
+    save_system(tmp_path, system, settings, 10, ["t0", "t1"])
     saved = load_system(tmp_path)
     assert (saved.settings, saved.label_delay_ticks, saved.learnt) == (settings, 10, ("t0", "t1"))
     for ours, theirs in zip(before, predict(saved.system, saved.settings, test[0]), strict=True):

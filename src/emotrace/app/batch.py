@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,7 +13,10 @@ from emotrace.timeline_schema import NO_VIDEO_TRACK
 
 if TYPE_CHECKING:
     from emotrace.bundle import Bundle
+    from emotrace.explanation import Explanation
+    from emotrace.inference.dialogue import Dialogue
     from emotrace.timeline import Timeline
+    from emotrace.turns import Turn
 
 Progress = Callable[[float, float | None], None]
 
@@ -27,6 +31,9 @@ class Wishes:
         only: one branch, None for both.
         detector: of faces; None for the recipe's.
         annotate: whether to write the video with the trace on it.
+        dialogue: whether to answer for every turn too.
+        turns: of the one recording; None for stretches of speech.
+        explain: whether to show how the system came to its answers.
         skip_existing: whether a job whose results are all there is left alone.
         debug: whether an unforeseen error is raised instead of told in one line.
     """
@@ -36,6 +43,9 @@ class Wishes:
     only: Literal["voice", "face"] | None = None
     detector: Literal["auto", "yunet", "haar"] | None = None
     annotate: bool = False
+    dialogue: bool = False
+    turns: "tuple[Turn, ...] | None" = None
+    explain: bool = False
     skip_existing: bool = False
     debug: bool = False
 
@@ -46,7 +56,8 @@ class Outcome:
 
     Attributes:
         source: the input.
-        files: results by format that were written; "annotated" is the video.
+        files: results by format that were written; "annotated" is the video, "turns" and "turns.json" are the answers
+            for every turn, "explained" and "explained.json" show how the system came to its answers.
         summary: `Timeline.summary()`, empty where the job was skipped or failed.
         problems: what was damaged in the input and skipped.
         skipped: whether the results were there already.
@@ -72,6 +83,37 @@ def check_formats(formats: Sequence[str]) -> tuple[str, ...]:
     if "parquet" in formats and find_spec("pyarrow") is None:
         raise SettingsError("--format parquet needs pyarrow: run pip install 'emotrace[parquet]'.")
     return tuple(dict.fromkeys(formats))
+
+
+def check_turns(path: Path | None, num_jobs: int, *, dialogue: bool) -> "tuple[Turn, ...] | None":
+    """Return the turns of a file; None without one.
+
+    Raises:
+        SettingsError: the file is none of turns, or it is not known of which recording they are.
+    """
+    if path is None:
+        return None
+    if not dialogue or num_jobs != 1:
+        found = f"{num_jobs} inputs" if dialogue else "no --dialogue"
+        raise SettingsError(
+            f"--turns {path}: there are {found}; expected --dialogue and the one recording that it is of."
+        )
+    from emotrace.turns import read_turns
+
+    return read_turns(path)
+
+
+def check_explain(bundle: "Bundle", *, explain: bool, dialogue: bool) -> bool:
+    """Return whether to explain.
+
+    Raises:
+        SettingsError: the bundle shows nothing of what is asked for.
+    """
+    if explain:
+        from emotrace.inference.explaining import check_shows
+
+        check_shows(bundle, dialogue=dialogue)
+    return explain
 
 
 def run(jobs: Sequence[Job], wishes: Wishes, start: Callable[[str], Progress]) -> Iterator[Outcome]:
@@ -107,8 +149,14 @@ def _has_pictures(source: Path) -> bool:
 
 
 def _files(job: Job, wishes: Wishes) -> dict[str, Path]:
-    files = {name: job.result(f".{name}") for name in wishes.formats}
-    return files | ({"annotated": job.result(ANNOTATED_SUFFIX)} if wishes.annotate else {})
+    suffixes = {name: f".{name}" for name in wishes.formats}
+    if wishes.annotate:
+        suffixes["annotated"] = ANNOTATED_SUFFIX
+    if wishes.dialogue:
+        suffixes |= {"turns": ".turns.csv", "turns.json": ".turns.json"}
+    if wishes.explain:
+        suffixes |= {"explained": ".explained.html", "explained.json": ".explained.json"}
+    return {name: job.result(suffix) for name, suffix in suffixes.items()}
 
 
 def _analyzed(job: Job, wishes: Wishes, progress: Progress) -> "Timeline":
@@ -125,16 +173,74 @@ def _written(timeline: "Timeline", job: Job, files: dict[str, Path], wishes: Wis
     if "annotated" in files and any(gap.kind == NO_VIDEO_TRACK for gap in timeline.metadata.gaps):
         files = {name: path for name, path in files.items() if name != "annotated"}
         problems = (*problems, "sound alone: there are no pictures to draw the trace on")
+    further = _Further(job.source, timeline, wishes)
     for name, path in files.items():
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            write(timeline, name, path, job.source)
+            if not further.write(name, path):
+                write(timeline, name, path, job.source)
             written[name] = path
         except Exception as error:
             if wishes.debug:
                 raise
             failures.append(f"{name}: {reason(error)}")
+    problems = (*problems, *further.problems)
     return Outcome(job.source, written, dict(timeline.summary()), problems, failure="; ".join(failures) or None)
+
+
+class _Further:
+    """What is made of a recording beside its timeline, when its first file is asked for."""
+
+    def __init__(self, source: Path, timeline: "Timeline", wishes: Wishes) -> None:
+        self._source = source
+        self._timeline = timeline
+        self._wishes = wishes
+
+    def write(self, kind: str, path: Path) -> bool:
+        """Write one result; return whether it is one of these."""
+        if kind.startswith("turns"):
+            self._write_turns(kind, path)
+        elif kind.startswith("explained"):
+            self._write_explained(kind, path)
+        return kind.startswith(("turns", "explained"))
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What was wrong with the turns that were given."""
+        return self._dialogue.problems if self._wishes.dialogue and "_dialogue" in vars(self) else ()
+
+    @cached_property
+    def _dialogue(self) -> "Dialogue":
+        from emotrace.inference.dialogue import answer_turns
+
+        wishes = self._wishes
+        return answer_turns(self._source, self._timeline, wishes.bundle, wishes.turns, wishes.detector)
+
+    @cached_property
+    def _explained(self) -> "tuple[Explanation, ...]":
+        from emotrace.inference.explaining import explain, shows_clips
+
+        wishes = self._wishes
+        turns = self._dialogue.shown if wishes.dialogue else ()
+        if not shows_clips(wishes.bundle):
+            return turns
+        return (*explain(self._source, wishes.bundle, only=wishes.only, detector=wishes.detector), *turns)
+
+    def _write_turns(self, kind: str, path: Path) -> None:
+        from emotrace.turn_table import write_turns_csv, write_turns_json
+
+        if kind == "turns":
+            write_turns_csv(path, self._dialogue.answers, self._dialogue.classes)
+        else:
+            write_turns_json(path, self._dialogue.answers, self._timeline.summary())
+
+    def _write_explained(self, kind: str, path: Path) -> None:
+        from emotrace.explanation import write_explanations_json
+        from emotrace.explanation_page import write_explanations
+
+        write = write_explanations if kind == "explained" else write_explanations_json
+        classes = self._timeline.metadata.clip_probabilities
+        write(path, self._explained, source_name=self._source.name, clip_probabilities=classes)
 
 
 def write(timeline: "Timeline", kind: str, path: Path, source: Path) -> None:

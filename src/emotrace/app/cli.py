@@ -73,7 +73,11 @@ CorpusName = Annotated[
 CorpusRoot = Annotated[Path | None, typer.Option("--root", help="Folder of the corpus in its official layout.")]
 Small = Annotated[bool, typer.Option("--small", help="Few short recordings and epochs, for a try in minutes.")]
 ProtocolName = Annotated[
-    str, typer.Option("--protocol", help="Of recola: avec2016, liu2021, or a YAML file; see docs/comparing.md.")
+    str | None,
+    typer.Option(
+        "--protocol",
+        help="Of recola: avec2016, liu2021, or a YAML file. Of clips with classes: person-disjoint, person-shared.",
+    ),
 ]
 Assignments = Annotated[
     list[str] | None, typer.Option("--set", help="KEY=VALUE, overrides a setting; repeat it for several.")
@@ -120,6 +124,16 @@ def analyze(
     detector: Annotated[Detector | None, typer.Option(help="Of faces; the bundle's choice without it.")] = None,
     only: Annotated[Branch | None, typer.Option(help="Use one modality alone.")] = None,
     people: Annotated[People, typer.Option(help="Whose trace: the main person's.")] = People.main,
+    dialogue: Annotated[
+        bool, typer.Option("--dialogue", help="Also answer for every turn: those of --turns, or stretches of speech.")
+    ] = False,
+    turns: Annotated[
+        Path | None,
+        typer.Option("--turns", help="Who speaks when, for --dialogue: CSV with start, end, speaker; or RTTM."),
+    ] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Also show what the system looked at, where the bundle's system can.")
+    ] = False,
     skip_existing: Annotated[
         bool, typer.Option("--skip-existing", help="Leave inputs alone whose results are all there.")
     ] = False,
@@ -141,16 +155,19 @@ def analyze(
             loaded = load_bundle(bundle)
         except BundleError as error:  # nothing was tried yet: the option is wrong, not an input
             raise SettingsError(f"--bundle: {error}") from error
+        jobs = find_jobs(inputs, output)
         wishes = batch.Wishes(
             bundle=loaded,
             formats=chosen,
             only=None if only is None else only.value,
             detector=None if detector is None else detector.value,
             annotate=annotate,
+            dialogue=dialogue,
+            turns=batch.check_turns(turns, len(jobs), dialogue=dialogue),
+            explain=batch.check_explain(loaded, explain=explain, dialogue=dialogue),
             skip_existing=skip_existing,
             debug=debug,
         )
-        jobs = find_jobs(inputs, output)
         outcomes: list[Outcome] = []
         try:
             with console.progress_bar(len(jobs)) as start:
@@ -254,7 +271,7 @@ def train(
         bool, typer.Option("--resume", help="For default: go on from the last checkpoint; a system always does.")
     ] = False,
     small: Small = False,
-    protocol: ProtocolName = "avec2016",
+    protocol: ProtocolName = None,
     assignments: Assignments = None,
     as_json: AsJson = False,
     debug: Debug = False,
@@ -291,7 +308,7 @@ def compare(
     seeds: Annotated[int, typer.Option(help="Every system is trained with the seeds 0 .. N-1.")] = 3,
     output: Annotated[Path, typer.Option(help="Folder of cells, tables and figures.")] = Path("runs/compare"),
     workers: Annotated[int | None, typer.Option(help="Cells that are trained side by side; one per core.")] = None,
-    protocol: ProtocolName = "avec2016",
+    protocol: ProtocolName = None,
     folds: Annotated[bool, typer.Option("--folds", help="The corpus's usual cross-validation, not one split.")] = False,
     assignments: Assignments = None,
     as_json: AsJson = False,
@@ -353,7 +370,7 @@ def evaluate(
     split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
     only: Annotated[Branch | None, typer.Option(help="Evaluate one branch of a bundle alone.")] = None,
     small: Small = False,
-    protocol: ProtocolName = "avec2016",
+    protocol: ProtocolName = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:

@@ -141,6 +141,7 @@ def _utterances(root: Path, text: Path, markers: str, labels: Mapping[str, str])
             start_seconds=start if pictures else 0.0,
             end_seconds=end if pictures else None,
             half=("left" if found["speaker"] == markers else "right") if pictures else None,
+            dialogue=dialogue,
         )
 
 

@@ -5,11 +5,18 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from emotrace.corpora.excerpt import Excerpt, Half
 from emotrace.corpora.paired import PairedClip
 from emotrace.errors import CorpusError
 from emotrace.features.extract import Source
 from emotrace.media import open_clip
+from emotrace.types import FloatArray
+
+BACKGROUND = "background"
+"""The class of a clip with an event, before and after it."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +36,11 @@ class LabelledClip:
             which holds the clip alone.
         end_seconds: where it ends; None for the end of the file.
         half: which side of the pictures shows the subject, where two people sit side by side; None for all of it.
+        dialogue: of which the clip is a turn, the turns standing in order of time; None where it is none.
+        event_start_seconds: from when on the class holds, counted from the beginning of the clip; elsewhere in the clip
+            it is "background". None where the class holds throughout.
+        event_end_seconds: until when it holds; None as above.
+        whole_picture: whether the whole picture is looked at instead of a face.
     """
 
     name: str
@@ -42,6 +54,10 @@ class LabelledClip:
     start_seconds: float = 0.0
     end_seconds: float | None = None
     half: Half | None = None
+    dialogue: str | None = None
+    event_start_seconds: float | None = None
+    event_end_seconds: float | None = None
+    whole_picture: bool = False
 
     @contextmanager
     def open(self) -> Iterator[Source]:
@@ -62,3 +78,19 @@ class LabelledClip:
             if self.video is not None and self.audio is not None and self.video != self.audio:
                 source = PairedClip(sound=stack.enter_context(open_clip(self.audio)), pictures=source)
             yield source
+
+
+def class_at(clip: LabelledClip, times: FloatArray | NDArray[np.float64]) -> list[str]:
+    """Return the class at each time: that of the clip while its event lasts, "background" elsewhere.
+
+    Args:
+        clip: with an event.
+        times: [T] seconds from the beginning of the clip; the event's start belongs to it, its end does not.
+
+    Raises:
+        CorpusError: the clip has no event with a start and an end.
+    """
+    start, end = clip.event_start_seconds, clip.event_end_seconds
+    if start is None or end is None:
+        raise CorpusError(f"{clip.name} has no event with a start and an end: its class holds throughout.")
+    return [clip.label if inside else BACKGROUND for inside in ((times >= start) & (times < end)).tolist()]

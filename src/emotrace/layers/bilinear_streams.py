@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from emotrace.encoders.alexnet_fcn import AlexNetFcn, AlexNetFcnConfig
+from emotrace.encoders.classic import scaled
+from emotrace.encoders.feature_rows import FeatureRows, FeatureRowsConfig
 from emotrace.errors import SettingsError
 from emotrace.layers.backbones import FrameVectors
 from emotrace.layers.clips import Backbone, Clips, ClipSizes, Scale
@@ -26,21 +28,30 @@ _AUDIO_WIDTHS: Mapping[Scale, float] = MappingProxyType({"small": 3 / 16, "publi
 """Share of AlexNet's channels; the small network does 46 million multiply-adds for 200 bands and 300 frames."""
 
 
+_CHANNELS = 256
+"""Of AlexNet's last map, and of a cell that is made of a row of features."""
+
+
 class SoundMap(nn.Module):
-    """Segments of a spectrogram -> the cells of the audio network's map.
+    """Segments of a spectrogram -> the cells of the audio network's map; or rows of features -> a cell of each.
 
     Attributes:
-        encoder: the audio network.
+        encoder: the audio network, or the layer that all rows share.
         dim: D.
     """
 
-    def __init__(self, sizes: ClipSizes, scale: Scale) -> None:
-        """Build the network.
+    def __init__(self, sizes: ClipSizes, scale: Scale, audio: Backbone = "own") -> None:
+        """Build the audio network with "own", the layer with "frozen", which takes rows of any width.
 
         Raises:
-            SettingsError: there are fewer than `LEAST_BANDS` bands.
+            SettingsError: there are fewer than `LEAST_BANDS` bands for the audio network.
         """
         super().__init__()
+        self.encoder: AlexNetFcn | FeatureRows
+        if audio == "frozen":
+            self.dim = scaled(_CHANNELS, _AUDIO_WIDTHS[scale])
+            self.encoder = FeatureRows(FeatureRowsConfig(num_features=sizes.bands, embedding_dim=self.dim))
+            return
         if sizes.bands < LEAST_BANDS:
             raise SettingsError(
                 f"The spectrogram has {sizes.bands} bands, expected {LEAST_BANDS} or more, of which AlexNet's "
@@ -54,8 +65,10 @@ class SoundMap(nn.Module):
 
         Returns:
             Cells [B, A, T, R, D], and [B, A, T]: there was valid sound in the column's share of the frames, which is
-            taken as equal, so that no valid frame is in none.
+            taken as equal, so that no valid frame is in none. Of rows of features T = F and R = 1.
         """
+        if isinstance(self.encoder, FeatureRows):
+            return self.encoder.cells(sound, valid).unsqueeze(3), valid
         maps = self.encoder(sound.flatten(0, 1).transpose(1, 2).unsqueeze(1))
         cells = maps.permute(0, 3, 2, 1)
         cells = cells.reshape(*sound.shape[:2], *cells.shape[1:])
@@ -63,6 +76,10 @@ class SoundMap(nn.Module):
         column_of_frame = torch.arange(sound.shape[2], device=sound.device) * columns // sound.shape[2]
         shares = column_of_frame.unsqueeze(1) == torch.arange(columns, device=sound.device)
         return cells, valid.to(sound.dtype) @ shares.to(sound.dtype) > 0
+
+    def encoders(self) -> dict[str, nn.Module]:
+        """Return "audio" where the voice comes as a spectrogram."""
+        return {} if isinstance(self.encoder, FeatureRows) else {"audio": self.encoder}
 
 
 class Streams(NamedTuple):
@@ -104,14 +121,17 @@ class BilinearStreams(nn.Module):
         dims: D of sound and of face.
     """
 
-    def __init__(self, sizes: ClipSizes, scale: Scale, visual: Backbone, temperature: float) -> None:
+    def __init__(
+        self, sizes: ClipSizes, scale: Scale, visual: Backbone, temperature: float, audio: Backbone = "own"
+    ) -> None:
         """Build both networks; `temperature` is that of `CellAttention`.
 
         Raises:
-            SettingsError: there are fewer than `LEAST_BANDS` bands, or the crops are too small for the face network.
+            SettingsError: there are fewer than `LEAST_BANDS` bands for the audio network, or the crops are too small
+                for the face network.
         """
         super().__init__()
-        self.map = SoundMap(sizes, scale)
+        self.map = SoundMap(sizes, scale, audio)
         self.frames = FrameVectors(visual, scale, region_dim=sizes.region_dim, crop_side=sizes.crop_side)
         self.sound = CellAttention(self.map.dim, self.map.dim, temperature)
         self.face = FrameAttention(self.frames.dim)
@@ -131,8 +151,8 @@ class BilinearStreams(nn.Module):
         return Attended(self.sound(columns, heard), self.face(frames, seen), heard.any(dim=2), seen.any(dim=2))
 
     def encoders(self) -> dict[str, nn.Module]:
-        """Return "audio", and "visual" where the face network is not frozen."""
-        encoders: dict[str, nn.Module] = {"audio": self.map.encoder}
+        """Return "audio" and "visual", without those that are frozen."""
+        encoders = self.map.encoders()
         if self.frames.encoder is not None:
             encoders["visual"] = self.frames.encoder
         return encoders

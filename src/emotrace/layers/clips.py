@@ -6,7 +6,7 @@ segments of sound, F frames of a segment (10 ms apart), M bands, C classes.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal, NamedTuple, Protocol
+from typing import ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -34,6 +34,11 @@ class Clips(NamedTuple):
         sound: [B, A, F, M] frames of a log spectrogram; standardised.
         sound_valid: [B, A, F] bool: there was speech a moment ago.
         label: [B] index of the class; -1 where unknown.
+        part_label: [B, V] index of the class in the middle of each of V equal parts of the clip; -1 where unknown.
+        person: [B] who is seen and heard, an index among the persons that are learnt; -1 where unknown.
+        dialogue: [B] number of the dialogue; the clips of one are its turns in order of time, and stand together. -1
+            for a clip by itself.
+        speaker: [B] who of a dialogue speaks, numbered as they begin; -1 where unknown.
     """
 
     pictures: Tensor
@@ -42,6 +47,10 @@ class Clips(NamedTuple):
     sound: Tensor
     sound_valid: Tensor
     label: Tensor
+    part_label: Tensor
+    person: Tensor
+    dialogue: Tensor
+    speaker: Tensor
 
 
 class ClipAnswer(NamedTuple):
@@ -68,6 +77,7 @@ class ClipSizes:
         crop_side: H and W.
         num_regions: K.
         region_dim: D.
+        num_persons: that are learnt; 0 where the corpus does not say who speaks.
     """
 
     classes: tuple[str, ...]
@@ -75,6 +85,7 @@ class ClipSizes:
     crop_side: int
     num_regions: int
     region_dim: int
+    num_persons: int = 0
 
 
 class ClipSystem(Protocol):
@@ -93,6 +104,25 @@ class ClipSystem(Protocol):
 
     def loss(self, clips: Clips) -> Tensor:
         """Return the loss of a batch, all of whose labels are known."""
+
+
+@runtime_checkable
+class Paced(Protocol):
+    """A system whose loss changes as training goes on."""
+
+    def pace(self, step: int, total: int) -> None:
+        """Be told before every batch how many batches there were, of how many."""
+
+
+@runtime_checkable
+class Explains(Protocol):
+    """A system that can show how it came to its answer."""
+
+    explanations: ClassVar[tuple[str, ...]]
+    """Names of what `explain` returns, in this order; see `emotrace.explanation` for the axes of each."""
+
+    def explain(self, clips: Clips) -> tuple[Tensor, ...]:
+        """Return one tensor [B, ...] for each name."""
 
 
 def clean(clips: Clips) -> Clips:

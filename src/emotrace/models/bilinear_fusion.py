@@ -14,7 +14,8 @@ at most, and none of them altered in training; and the masks: a modality of whic
 so that `GFbp`, which multiplies, says the same of all clips that lack one.
 
 Ours is also how much of a clip is heard: one segment of 3 s, from anywhere in training and from the middle where it is
-judged, while papers and re-implementations cut a clip into several segments. `AmFbp` hears one in each third.
+judged, while papers and re-implementations cut a clip into several segments. `AmFbp` hears one in each third. Ours are
+the rows of features, of any kind, that can take the place of the spectrogram: each is a cell.
 
 Axes: B clips, J trunks, D width of a vector, O of a fused vector, C classes.
 """
@@ -61,6 +62,8 @@ class FcnAttentionConfig:
 
     sizes: ClipSizes
     scale: Scale = "small"
+    audio: Backbone = "own"
+    """What encodes the voice: AlexNet, or "frozen", one layer on rows of features that were made before."""
     temperature: float = 0.3
     """Of the attention, lambda in 0..1; 0 averages."""
     dropout: float = 0.1
@@ -73,6 +76,8 @@ class BilinearFusionConfig:
     sizes: ClipSizes
     scale: Scale = "small"
     visual: Backbone = "frozen"
+    audio: Backbone = "own"
+    """What encodes the voice: AlexNet, or "frozen", one layer on rows of features that were made before."""
     output_dim: int = 128
     """O."""
     rank: int = 4
@@ -94,7 +99,7 @@ class FcnAttention(nn.Module):
     def __init__(self, config: FcnAttentionConfig) -> None:
         super().__init__()
         self.config = config
-        self.map = SoundMap(config.sizes, config.scale)
+        self.map = SoundMap(config.sizes, config.scale, config.audio)
         self.attention = CellAttention(self.map.dim, self.map.dim, config.temperature)
         self.dropout = nn.Dropout(config.dropout)
         self.classify = nn.Linear(self.map.dim, len(config.sizes.classes))
@@ -113,7 +118,7 @@ class FcnAttention(nn.Module):
 
     def encoders(self) -> dict[str, nn.Module]:
         """Return the networks that weights trained elsewhere can be given to."""
-        return {"audio": self.map.encoder}
+        return self.map.encoders()
 
 
 class GFbp(nn.Module):
@@ -127,7 +132,7 @@ class GFbp(nn.Module):
     def __init__(self, config: BilinearFusionConfig) -> None:
         super().__init__()
         self.config = config
-        self.streams = BilinearStreams(config.sizes, config.scale, config.visual, config.temperature)
+        self.streams = BilinearStreams(config.sizes, config.scale, config.visual, config.temperature, config.audio)
         self.fuse = FactorizedBilinearPooling(*self.streams.dims, config.output_dim, config.rank, config.dropout)
         self.classify = nn.Linear(config.output_dim, len(config.sizes.classes))
 
@@ -157,7 +162,7 @@ class AgFbp(nn.Module):
     def __init__(self, config: BilinearFusionConfig) -> None:
         super().__init__()
         self.config = config
-        self.streams = BilinearStreams(config.sizes, config.scale, config.visual, config.temperature)
+        self.streams = BilinearStreams(config.sizes, config.scale, config.visual, config.temperature, config.audio)
         self.fuse = AdaptiveBilinearPooling(*self.streams.dims, config.output_dim, config.rank, config.dropout)
         self.classify = nn.Linear(config.output_dim, len(config.sizes.classes))
 
@@ -197,7 +202,7 @@ class AmFbp(nn.Module):
     def __init__(self, config: BilinearFusionConfig) -> None:
         super().__init__()
         self.config = config
-        self.streams = BilinearStreams(config.sizes, config.scale, config.visual, config.temperature)
+        self.streams = BilinearStreams(config.sizes, config.scale, config.visual, config.temperature, config.audio)
         self.fuse = AdaptiveBilinearPooling(*self.streams.dims, config.output_dim, config.rank, config.dropout)
         self.weigh = nn.Linear(config.output_dim, 1, bias=False)  # w
         self.classify = nn.Linear(2 * config.output_dim, len(config.sizes.classes))

@@ -8,8 +8,9 @@ cross-attention are. Ours: a way around every attention and layer normalisation,
 "attend"; the margins and their loss (see `layers/emotion_margins.py`); the embedding between the joined snippets and
 the classifier; fewer than eight heads where eight do not divide the number of positions; networks that start from
 nothing; what is missing has no share; the small sizes; grey crops of the face that is followed in place of pictures in
-colour, 12.5 a second at most; and the frozen face encoder's regions in the place of the 3-D ResNet. Left out is that
-implementation's augmentation of pictures: a random cut of 3/4 of both sides, a flip, another brightness.
+colour, 12.5 a second at most; the frozen face encoder's regions in the place of the 3-D ResNet; and rows of features of
+any kind, one layer on each, in the place of the 2-D ResNet. Left out is that implementation's augmentation of pictures:
+a random cut of 3/4 of both sides, a flip, another brightness.
 
 Axes as in `layers/clips.py`, A = V; Q channels and X positions of a snippet's map, U width of a snippet's vector, E
 width of the embedding.
@@ -23,6 +24,8 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
+from emotrace.encoders.classic import scaled
+from emotrace.encoders.feature_rows import FeatureRows, FeatureRowsConfig
 from emotrace.encoders.residual import ResidualConfig, ResidualNetwork
 from emotrace.layers.backbones import WIDTHS, SnippetMaps, positions
 from emotrace.layers.clips import (
@@ -45,6 +48,8 @@ Cross = Literal["reweight", "attend"]
 """What the joint scores of voice and face mix: each modality's own snippets (as read), or the other's (ours)."""
 
 _SMALL_CHANNELS = 64
+_SOUND_DIM = 512
+"""Width of the 2-D ResNet's vector of a segment."""
 _EMBEDDING_DIMS: dict[Scale, int] = {"small": 64, "published": 512}
 
 
@@ -55,6 +60,8 @@ class CrossModalMetricConfig:
     sizes: ClipSizes
     scale: Scale = "small"
     visual: Backbone = "frozen"
+    audio: Backbone = "own"
+    """What encodes the voice: the 2-D ResNet, or "frozen", one layer on rows of features that were made before."""
     literal: bool = False
     """Attention as it was read, with no way around it and no normalisation."""
     cross: Cross = "reweight"
@@ -76,8 +83,12 @@ class CrossModalMetric(nn.Module):
         super().__init__()
         self.config = config
         sizes, scale, sampling = config.sizes, config.scale, self.samplings[config.scale]
-        self.sound = ResidualNetwork(ResidualConfig(depth=18, in_channels=1, width=WIDTHS[scale], stem="7x7"))
-        width = self.sound.embedding_dim
+        width = scaled(_SOUND_DIM, WIDTHS[scale])
+        self.sound: ResidualNetwork | FeatureRows
+        if config.audio == "own":
+            self.sound = ResidualNetwork(ResidualConfig(depth=18, in_channels=1, width=WIDTHS[scale], stem="7x7"))
+        else:
+            self.sound = FeatureRows(FeatureRowsConfig(num_features=sizes.bands, embedding_dim=width))
         self.maps = SnippetMaps(config.visual, scale, region_dim=sizes.region_dim)
         cells = positions(
             config.visual,
@@ -102,8 +113,7 @@ class CrossModalMetric(nn.Module):
         clips = clean(clips)
         shown, spoken = clips.pictures_valid.any(dim=2), clips.sound_valid.any(dim=2)
         seen = self.watch(self._look(clips, shown), shown)
-        heard = encode_items(self.sound, clips.sound[:, :, None], spoken, self.sound.embedding_dim)
-        heard = self.listen(heard, spoken)
+        heard = self.listen(self._heard(clips, spoken), spoken)
         # With nothing between the two matrices the classifier says what theirs can, which reads the joined snippets.
         embedding = self.embed(self.cross(heard, spoken, seen, shown).flatten(1))
         return ClipAnswer(self.classify(embedding), embedding, no_weight_of_clips(clips))
@@ -117,7 +127,15 @@ class CrossModalMetric(nn.Module):
     def encoders(self) -> dict[str, nn.Module]:
         """Return the networks that can begin with weights learnt elsewhere."""
         seeing = {} if self.maps.encoder is None else {"visual": self.maps.encoder}
-        return {**seeing, "audio": self.sound}
+        hearing = {} if isinstance(self.sound, FeatureRows) else {"audio": self.sound}
+        return {**seeing, **hearing}
+
+    def _heard(self, clips: Clips, spoken: Tensor) -> Tensor:
+        """Return a vector of every segment [B, A, U], zero where `spoken` [B, A] is false."""
+        if isinstance(self.sound, FeatureRows):
+            vectors: Tensor = self.sound(clips.sound, clips.sound_valid)
+            return vectors
+        return encode_items(self.sound, clips.sound[:, :, None], spoken, self.sound.embedding_dim)
 
     def _look(self, clips: Clips, shown: Tensor) -> Tensor:
         """Return a vector of every snippet [B, V, channels], zero where none is shown."""

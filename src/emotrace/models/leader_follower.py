@@ -15,9 +15,12 @@ It sees the corpus' own aligned faces in colour and every picture of the video, 
 follows, 12.5 a second at most. Left out is its augmentation: in training it cuts 40 of the 48 pixels at random and
 flips half of the windows; here IR-50 always sees the middle 40, as there where it is judged.
 Ours are also the emotions, the frozen encoder of the default bundle in place of IR-50, the size "small", and in the
-later form the share of its 32 values that each attention head has (16) and the order of its last steps.
+later form the share of its 32 values that each attention head has (16) and the order of its last steps. So are rows of
+features of any kind, one for each step, in place of the spectrogram: a layer on them stands for VGGish, and as there
+are no cepstral coefficients then, one modality follows the face and not two.
 
-Axes: B recordings, S steps, M = 3 modalities, A = 32 values of attention, D width of an input, F frames.
+Axes: B recordings, S steps, M = 3 modalities, 2 with rows of features, A = 32 values of attention, D width of an input,
+F frames.
 """
 
 import math
@@ -29,6 +32,8 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
+from emotrace.encoders.classic import scaled
+from emotrace.encoders.feature_rows import FeatureRows, FeatureRowsConfig
 from emotrace.encoders.vggish import Vggish, VggishConfig
 from emotrace.errors import SettingsError
 from emotrace.layers.backbones import WIDTHS, FrameVectors
@@ -44,6 +49,7 @@ Form = Literal["abaw2", "abaw3"]
 
 _SOUND = (96, 64)
 """10 ms frames and bands that VGGish sees."""
+_VGGISH_DIM = 128
 _COEFFICIENTS = 13
 _CHANNELS: Mapping[Form, tuple[tuple[int, ...], ...]] = MappingProxyType(
     {
@@ -64,10 +70,12 @@ class LeaderFollowerConfig:
     """Sizes of a `LeaderFollower`."""
 
     sizes: Sizes
-    """The voice is [96, 64]: the 0.96 s of a log-mel spectrogram that end at the step."""
+    """The voice is [96, 64]: the 0.96 s of a log-mel spectrogram that end at the step; a row [D] if it is "frozen"."""
     scale: Scale = "small"
     visual: Backbone = "frozen"
     """What encodes the face: the default bundle's frozen encoder, or IR-50, trained here, of the centre of the crop."""
+    audio: Backbone = "own"
+    """What encodes the voice: VGGish and cepstra, or "frozen", one layer on rows of features that were made before."""
     form: Form = "abaw2"
     dropout: float = 0.1
 
@@ -94,25 +102,29 @@ class LeaderFollower(nn.Module):
         """Draw the weights.
 
         Raises:
-            SettingsError: the voice is no stretch of a log-mel spectrogram.
+            SettingsError: the voice is no stretch of a log-mel spectrogram, or no row of features if it is "frozen".
         """
         super().__init__()
         sizes = config.sizes
-        if sizes.voice_shape != _SOUND:
-            raise SettingsError(
-                f"The leader-follower network got voice inputs of shape {sizes.voice_shape}, expected {_SOUND} "
-                "(frames, bands): set front_end=log-mel."
-            )
+        _check_voice(sizes, config.audio)
         self.config = config
         seen = sizes.crop_side * _CENTRE[0] // _CENTRE[1]
         margin = (sizes.crop_side - seen) // 2
         self._centre = slice(margin, margin + seen)
         self.visual = FrameVectors(config.visual, config.scale, region_dim=sizes.region_dim, crop_side=seen)
-        self.vggish = Vggish(VggishConfig(width=WIDTHS[config.scale]))
-        self.mfcc = Mfcc(_SOUND[1], _COEFFICIENTS)
+        self.rows: FeatureRows | None = None
+        followers: tuple[int, ...]
+        if config.audio == "own":
+            self.vggish = Vggish(VggishConfig(width=WIDTHS[config.scale]))
+            self.mfcc = Mfcc(_SOUND[1], _COEFFICIENTS)
+            followers = (self.vggish.embedding_dim, 3 * _COEFFICIENTS)
+        else:
+            width = scaled(_VGGISH_DIM, WIDTHS[config.scale])
+            self.rows = FeatureRows(FeatureRowsConfig(num_features=sizes.voice_shape[0], embedding_dim=width))
+            followers = (width,)
+        inputs = (self.visual.dim, *followers)
         later, divisor = config.form == "abaw3", 2 if config.scale == "small" else 1
-        channels = [[width // divisor for width in widths] for widths in _CHANNELS[config.form]]
-        inputs = (self.visual.dim, self.vggish.embedding_dim, 3 * _COEFFICIENTS)
+        channels = [[width // divisor for width in widths] for widths in _CHANNELS[config.form][: len(inputs)]]
         temporal = [
             TemporalConvolution(width, blocks, dropout=config.dropout, dropped="values" if later else "channels")
             for width, blocks in zip(inputs, channels, strict=True)
@@ -128,15 +140,10 @@ class LeaderFollower(nn.Module):
 
     def forward(self, steps: Steps) -> SystemOutput:
         """Return the answer at every step; there is no audio weight, as the face also enters past the attention."""
-        heard = torch.where(steps.audio_valid[..., None, None], steps.voice, 0.0)
         crops = steps.crops
         if self.config.visual == "own":
             crops = crops[:, :, -1, self._centre, self._centre]
-        inputs = (
-            self.visual(crops, steps.regions, steps.video_valid),
-            self._sound_vectors(heard, steps.audio_valid),
-            self._cepstra(heard),
-        )
+        inputs = (self.visual(crops, steps.regions, steps.video_valid), *self._heard(steps.voice, steps.audio_valid))
         known = [
             norm(temporal(each).transpose(1, 2)).transpose(1, 2)
             for each, temporal, norm in zip(inputs, self.temporal, self.norms, strict=True)
@@ -161,9 +168,17 @@ class LeaderFollower(nn.Module):
         return [others + first, *rest]
 
     def encoders(self) -> dict[str, nn.Module]:
-        """Return the networks whose weights can be loaded by themselves: "audio", and with own pictures "visual"."""
-        own = {} if self.visual.encoder is None else {"visual": self.visual.encoder}
-        return {"audio": self.vggish, **own}
+        """Return the networks whose weights can be loaded by themselves: "audio" and "visual", each where it is own."""
+        heard = {} if self.rows is not None else {"audio": self.vggish}
+        seen = {} if self.visual.encoder is None else {"visual": self.visual.encoder}
+        return {**heard, **seen}
+
+    def _heard(self, voice: Tensor, known: Tensor) -> tuple[Tensor, ...]:
+        """Return what follows, each [B, S, D], of the voice [B, S, ...] where it is known [B, S]."""
+        if self.rows is not None:
+            return (self.rows(voice[..., None, :], known[..., None]),)
+        heard = torch.where(known[..., None, None], voice, 0.0)
+        return self._sound_vectors(heard, known), self._cepstra(heard)
 
     def _sound_vectors(self, heard: Tensor, known: Tensor) -> Tensor:
         """Return the embeddings [B, S, D] of sound [B, S, 96, 64]; zero where it is not known."""
@@ -183,6 +198,14 @@ class LeaderFollower(nn.Module):
         bends = deltas(slopes)
         middles = [each[..., each.shape[-2] // 2, :] for each in (levels, slopes, bends)]
         return torch.cat(middles, dim=-1)
+
+
+def _check_voice(sizes: Sizes, audio: Backbone) -> None:
+    found = f"The leader-follower network got voice inputs of shape {sizes.voice_shape}, expected"
+    if audio == "own" and sizes.voice_shape != _SOUND:
+        raise SettingsError(f"{found} {_SOUND} (frames, bands): set front_end=log-mel.")
+    if audio == "frozen" and len(sizes.voice_shape) != 1:
+        raise SettingsError(f"{found} a row of features for each step: set audio.backbone=own for a spectrogram.")
 
 
 class FollowerAttention(nn.Module):

@@ -8,7 +8,8 @@ without ImageNet. Ours: grey crops of the face that is followed instead of whole
 most where theirs are taken for 30; 16 kHz, 10 ms steps and standardised bands under the 32 cepstral coefficients, where
 theirs are librosa's of 44.1 kHz in steps of 512 samples; parts of the sound from all of the clip, where theirs are of
 its first 47.55 s; what is missing has no share in the means over time, and behind the 3-D ResNet no say in the batch
-normalisation; the small sizes; and the frozen face encoder's regions in the place of the 3-D ResNet. Left out is their
+normalisation; the small sizes; the frozen face encoder's regions in the place of the 3-D ResNet; and rows of features
+of any kind, one layer on each, in the place of the cepstral coefficients and the 2-D ResNet. Left out is their
 augmentation: a square cut at the centre or at one of the corners, a flip, a rotation or another brightness.
 
 Axes as in `layers/clips.py`; T snippets or segments, N of them together, Q channels and X positions of a snippet's
@@ -23,6 +24,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from emotrace.encoders.classic import scaled
+from emotrace.encoders.feature_rows import FeatureRows, FeatureRowsConfig
 from emotrace.encoders.residual import ResidualConfig, ResidualNetwork
 from emotrace.labels import POLARITY
 from emotrace.layers.backbones import WIDTHS, SnippetMaps, positions
@@ -42,6 +45,8 @@ from emotrace.layers.mel import Mfcc
 from emotrace.losses import polarity_cross_entropy
 
 _COEFFICIENTS = 32
+_SOUND_DIM = 512
+"""Width of the 2-D ResNet's vector of a segment."""
 _FACE_DIMS: dict[Scale, int] = {"small": 64, "published": 512}
 _VOICE_DIMS: dict[Scale, int] = {"small": 64, "published": 256}
 
@@ -53,6 +58,8 @@ class VaanetConfig:
     sizes: ClipSizes
     scale: Scale = "small"
     visual: Backbone = "frozen"
+    audio: Backbone = "own"
+    """What encodes the voice: the 2-D ResNet, or "frozen", one layer on rows of features that were made before."""
     polarity_weight: float = 0.5
     """Extra cost of a mistake in polarity; 0 is plain cross-entropy."""
 
@@ -83,8 +90,13 @@ class Vaanet(nn.Module):
         )
         self.look = SnippetAttention(self.maps.channels, cells, _FACE_DIMS[scale])
         self.watch = TemporalAttention(_FACE_DIMS[scale], sampling.snippets)
-        self.cepstrum = Mfcc(sizes.bands, min(_COEFFICIENTS, sizes.bands))
-        self.sound = ResidualNetwork(ResidualConfig(depth=18, in_channels=1, width=WIDTHS[scale], stem="7x1"))
+        self.sound: ResidualNetwork | FeatureRows
+        if config.audio == "own":
+            self.cepstrum = Mfcc(sizes.bands, min(_COEFFICIENTS, sizes.bands))
+            self.sound = ResidualNetwork(ResidualConfig(depth=18, in_channels=1, width=WIDTHS[scale], stem="7x1"))
+        else:
+            width = scaled(_SOUND_DIM, WIDTHS[scale])
+            self.sound = FeatureRows(FeatureRowsConfig(num_features=sizes.bands, embedding_dim=width))
         self.hear = nn.Sequential(
             nn.Linear(self.sound.embedding_dim, _VOICE_DIMS[scale]),
             ItemNorm(_VOICE_DIMS[scale]),
@@ -104,9 +116,7 @@ class Vaanet(nn.Module):
         shown = clips.pictures_valid.any(dim=2)
         seen = encode_items(self.look, self.maps(clips), shown, self.look.width)
         spoken = clips.sound_valid.any(dim=2)
-        cepstra = self.cepstrum(clips.sound)[:, :, None]
-        heard = encode_items(self.sound, cepstra, spoken, self.sound.embedding_dim)
-        heard = encode_items(self.hear, heard, spoken, self.listen.width)
+        heard = encode_items(self.hear, self._heard(clips, spoken), spoken, self.listen.width)
         embedding = torch.cat([self.watch(seen, shown), self.listen(heard, spoken)], dim=-1)
         return ClipAnswer(self.classify(embedding), embedding, no_weight_of_clips(clips))
 
@@ -118,7 +128,16 @@ class Vaanet(nn.Module):
     def encoders(self) -> dict[str, nn.Module]:
         """Return the networks that can begin with weights learnt elsewhere."""
         seeing = {} if self.maps.encoder is None else {"visual": self.maps.encoder}
-        return {**seeing, "audio": self.sound}
+        hearing = {} if isinstance(self.sound, FeatureRows) else {"audio": self.sound}
+        return {**seeing, **hearing}
+
+    def _heard(self, clips: Clips, spoken: Tensor) -> Tensor:
+        """Return a vector of every segment [B, A, E], zero where `spoken` [B, A] is false."""
+        if isinstance(self.sound, FeatureRows):
+            vectors: Tensor = self.sound(clips.sound, clips.sound_valid)
+            return vectors
+        cepstra = self.cepstrum(clips.sound)[:, :, None]
+        return encode_items(self.sound, cepstra, spoken, self.sound.embedding_dim)
 
 
 class SnippetAttention(nn.Module):

@@ -26,7 +26,7 @@ from emotrace.training.judging import judge, judge_classes
 from emotrace.training.settings import SystemSettings
 from emotrace.training.stage_one import StageOneSettings, train_network
 from emotrace.training.study import Study, claim
-from emotrace.training.systems import load_system, save_system, sizes_of
+from emotrace.training.systems import load_system, save_system
 from emotrace.training.train import train
 from emotrace.types import FloatArray
 from emotrace.writing import json_text, write_text
@@ -68,13 +68,16 @@ class SystemCell:
         faces = self.stage_one.model_dump_json() if self.settings.faces == "improved-alexnet" else ""
         steps = "" if self.post_processing == STEPS else ", ".join(self.post_processing)
         defaults = {name for name in _ADDED_LATER if getattr(self.settings, name) == _default(name)}
-        files = "".join(_digest_of(each.weights) for each in (self.settings.visual, self.settings.audio))
+        started = (self.settings.visual, self.settings.audio, self.settings.utterance)
+        files = "".join(_digest_of(each.weights) for each in started)
         return f"{self.settings.model_dump_json(exclude=defaults)} {faces}{steps}{files}"
 
 
 _ADDED_LATER = (
     *("scale", "visual", "audio", "form", "schedule", "prediction", "window_seconds"),
     *("polarity_weight", "metric_weight", "cross", "literal", "temperature"),
+    *("alignment", "perception", "disentangling", "identity_weight", "score", "context_turns", "utterance"),
+    *("supervision", "threshold", "pair_weight"),
 )
 """Settings that came after the first cells were finished: at their default they spoil none."""
 
@@ -180,7 +183,7 @@ def _run_system(study: Study, cell: SystemCell) -> dict[str, Any]:
     system = train(training, validation, settings, folder, whole=whole)
     seconds = _in_all(cell.folder, time.monotonic() - started)
     learnt = [item.name for role in ("train", "validation") for item in study.items[role]]
-    save_system(cell.folder, system, settings, sizes_of(settings, training[0]), study.label_delay_ticks, learnt)
+    save_system(cell.folder, system, settings, study.label_delay_ticks, learnt)
     # What was saved is what is judged: a checkpoint that does not reload shows at once.
     held_out, test = (study.unmoved(study.items[role], front_end, faces) for role in ("validation", "test"))
     system = load_system(cell.folder).system

@@ -1,13 +1,13 @@
 """A clip-level system with the standardisation of its sound."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from emotrace.encoders.descriptor_mlp import standard_scores
-from emotrace.layers.clips import ClipAnswer, Clips, ClipSizes, ClipSystem
+from emotrace.layers.clips import ClipAnswer, Clips, ClipSizes, ClipSystem, Explains
 from emotrace.training.tracks import Track, voice_moments
 
 
@@ -36,6 +36,12 @@ class StandardisedClipSystem(nn.Module):
         """Return the system's answer."""
         return self.inner(self._standardised(clips))
 
+    def explain(self, clips: Clips) -> tuple[Tensor, ...]:
+        """Return how the system came to its answer: one tensor for each of its `explanations`."""
+        inner = self.system
+        assert isinstance(inner, Explains)
+        return inner.explain(self._standardised(clips))
+
     def loss(self, clips: Clips) -> Tensor:
         """Return the system's loss."""
         return self.inner.loss(self._standardised(clips))
@@ -45,6 +51,12 @@ class StandardisedClipSystem(nn.Module):
             return clips
         scores = standard_scores(clips.sound, self.mean, self.deviation)
         return clips._replace(sound=torch.where(clips.sound_valid[..., None], scores, 0.0))
+
+    def standardise_as(self, state: Mapping[str, Tensor]) -> None:
+        """Take mean and standard deviation of another trained system, by what it saved; nothing where it has none."""
+        for name, value in (("mean", self.mean), ("deviation", self.deviation)):
+            if name in state:
+                value.copy_(state[name])
 
     def fit_standardiser(self, tracks: Sequence[Track]) -> None:
         """Take mean and standard deviation over the frames with speech of the training recordings."""

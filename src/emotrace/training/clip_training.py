@@ -1,6 +1,7 @@
 """Recordings with classes -> a trained clip-level system; the epoch that is best on the validation recordings."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,14 +10,17 @@ import torch
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
-from emotrace.errors import CorpusError
-from emotrace.layers.clips import Clips
+from emotrace import metrics
+from emotrace.errors import CorpusError, SettingsError
+from emotrace.layers.clips import Clips, Paced
+from emotrace.training.arrays import read_tensors
 from emotrace.training.clip_batches import ClipReading, ending_at
 from emotrace.training.clip_system import StandardisedClipSystem
+from emotrace.training.dialogues import DrawnDialogues
+from emotrace.training.prediction import predict, predict_classes
 from emotrace.training.run import fit, optimiser, seeded, tell_epoch
-from emotrace.training.scoring import score
 from emotrace.training.settings import SystemSettings
-from emotrace.training.systems import build, clip_reading_of, frozen_encoders, sizes_of
+from emotrace.training.systems import build, clip_reading_of, frozen_encoders, hears_dialogues, sizes_of
 from emotrace.training.tracks import Track
 
 
@@ -28,12 +32,7 @@ class DrawnClips:
     """
 
     def __init__(self, tracks: Sequence[Track], how: ClipReading, settings: SystemSettings, *, whole: bool) -> None:
-        self.tracks = [track for track in tracks if (track.emotion >= 0).any()]
-        if not self.tracks:
-            raise CorpusError(
-                f"{settings.system} learns classes of emotion, and no recording has labels of them: "
-                "choose a corpus with emotions, or another system."
-            )
+        self.tracks = tracks
         self.how = how
         self.settings = settings
         self.whole = whole
@@ -89,14 +88,30 @@ class ClipLearner(lightning.LightningModule):
 
     def training_step(self, batch: Clips, batch_index: int) -> Tensor:
         """Return the loss of one batch."""
+        if isinstance(self.system.system, Paced):
+            self.system.system.pace(self.trainer.global_step, int(self.trainer.estimated_stepping_batches))
         loss = self.system.loss(batch)
         self.log("loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.label))
         return loss
 
     def validation_step(self, batch: int, batch_index: int) -> None:
-        """Judge all validation recordings at once."""
-        found = score(self.system, self.settings, self.held_out, whole=self.whole)
+        """Judge all validation recordings at once: by their recall, or by the mean CCC of arousal and valence."""
+        found = self._recall() if self.whole else self._mean_ccc()
         self.log("validation_score", found, batch_size=1)
+
+    def _recall(self) -> float:
+        truth = np.array([track.clip_class for track in self.held_out])
+        told = predict_classes(self.system, self.settings, self.held_out).argmax(dim=1).numpy()
+        return metrics.unweighted_average_recall(truth, told)
+
+    def _mean_ccc(self) -> float:
+        said, wanted = [], []
+        for track in self.held_out:
+            known = track.arousal_valence.isfinite().all(dim=1)
+            said.append(predict(self.system, self.settings, track).arousal_valence[known].numpy())
+            wanted.append(track.arousal_valence[known].numpy())
+        told, truth = np.concatenate(said), np.concatenate(wanted)
+        return float(np.mean([metrics.ccc(truth[:, place], told[:, place]) for place in range(2)]))
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW with warm-up and cosine."""
@@ -117,13 +132,42 @@ def train_clip_system(
 
     Raises:
         CorpusError: no recording has a class.
+        SettingsError: the system learns who speaks, and the recordings do not tell.
     """
     how = clip_reading_of(settings, training[0].ticks_per_second)
-    training = [track.without(settings.only) for track in training]
-    batches = DrawnClips(training, how, settings, whole=whole)
+    training = _numbered([track.without(settings.only) for track in _with_classes(training, settings)])
+    if settings.system == "disentangled" and settings.disentangling != "single" and training[0].num_persons < 2:
+        raise SettingsError(
+            f"disentangling={settings.disentangling} learns who speaks, and the recordings name "
+            f"{training[0].num_persons} persons: choose a corpus that names them, or disentangling=single."
+        )
+    drawn = DrawnDialogues if hears_dialogues(settings) else DrawnClips
+    batches = drawn(training, how, settings, whole=whole)
     system = build(settings, sizes_of(settings, training[0]))
     assert isinstance(system, StandardisedClipSystem)
     system.fit_standardiser(training)
+    if settings.utterance.weights is not None:
+        # What encodes turns stays as it was trained: it hears sound on the scale that it was trained with.
+        system.standardise_as(read_tensors(settings.utterance.weights))
     learner = ClipLearner(system, settings, validation, whole=whole)
     fit(learner, settings, batches, [0], folder, monitor="validation_score", resume=True, show_progress=False)
     return system.eval()
+
+
+def _with_classes(tracks: Sequence[Track], settings: SystemSettings) -> list[Track]:
+    """Return the recordings that have a class anywhere."""
+    found = [track for track in tracks if (track.emotion >= 0).any()]
+    if not found:
+        raise CorpusError(
+            f"{settings.system} learns classes of emotion, and no recording has labels of them: "
+            "choose a corpus with emotions, or another system."
+        )
+    return found
+
+
+def _numbered(tracks: Sequence[Track]) -> list[Track]:
+    """Return the recordings with their speakers numbered; without numbers where every recording is its own speaker."""
+    if all(track.subject == track.name for track in tracks):
+        return list(tracks)
+    persons = sorted({track.subject for track in tracks})
+    return [replace(track, person=persons.index(track.subject), num_persons=len(persons)) for track in tracks]

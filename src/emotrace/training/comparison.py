@@ -26,11 +26,11 @@ from emotrace.training.default import RECIPE
 from emotrace.training.delay import search_delay_seconds
 from emotrace.training.extraction import FrontEnd
 from emotrace.training.face_networks import FACE_NETWORKS
-from emotrace.training.fitting import why_not
+from emotrace.training.fitting import fitted, why_not
 from emotrace.training.presets import PRESETS
 from emotrace.training.settings import Settings, SystemSettings
 from emotrace.training.stage_one import StageOneSettings, regions_of_improved_alexnet
-from emotrace.training.study import CLASS_CORPORA, Study, bundle_faces
+from emotrace.training.study import CLASS_CORPORA, TABLES, Study, bundle_faces
 from emotrace.training.systems import clip_reading_of, is_clip_level, reading_of
 
 _COMPARED_IN_FIGURE_6 = (
@@ -83,11 +83,16 @@ def small(settings: ComparisonSettings) -> ComparisonSettings:
     return settings.model_copy(update={"is_small": True, "stage_one": tiny})
 
 
-def resolve(keys: Sequence[str], corpus: str) -> list[str]:
+def resolve(keys: Sequence[str], corpus: str, *, has_emotions: bool | None = None) -> list[str]:
     """Return presets and face networks by their names, groups taken apart, none twice.
 
     Groups go without what cannot run: without openSMILE where that is not installed, without what the corpus has no
     labels for.
+
+    Args:
+        keys: names.
+        corpus: its name.
+        has_emotions: as `fitting.why_not` takes it.
 
     Raises:
         SettingsError: a name is unknown, or cannot run.
@@ -97,7 +102,7 @@ def resolve(keys: Sequence[str], corpus: str) -> list[str]:
         if key not in PRESETS and key not in FACE_NETWORKS and key not in GROUPS:
             known = ", ".join((*GROUPS, *PRESETS, *FACE_NETWORKS))
             raise SettingsError(f"There is no system {key!r} to compare: expected some of {known}.")
-        reasons = {each: _what_hinders(each, corpus) for each in GROUPS.get(key, (key,))}
+        reasons = {each: _what_hinders(each, corpus, has_emotions) for each in GROUPS.get(key, (key,))}
         reason = reasons.get(key) or next(filter(None, reasons.values()), None)
         if all(reasons.values()) and reason:
             raise SettingsError(reason)
@@ -105,12 +110,12 @@ def resolve(keys: Sequence[str], corpus: str) -> list[str]:
     return list(found)
 
 
-def _what_hinders(key: str, corpus: str) -> str | None:
+def _what_hinders(key: str, corpus: str, has_emotions: bool | None) -> str | None:
     """Return why a key cannot run on a corpus, None where it can."""
     if key in PRESETS:
-        return why_not(key, PRESETS[key].settings, corpus)
-    if corpus in CLASS_CORPORA:
-        return f"{key}: face networks learn arousal or valence over time, and {corpus} has classes of clips."
+        return why_not(key, PRESETS[key].settings, corpus, has_emotions=has_emotions)
+    if corpus in (*CLASS_CORPORA, TABLES):
+        return f"{key}: face networks learn arousal or valence of pictures over time, which {corpus} has not."
     return None
 
 
@@ -145,11 +150,11 @@ class Plan:
         return is_done(self.study_of(cell), cell)
 
 
-def check(keys: Sequence[str], seeds: int, corpus: str) -> list[str]:
+def check(keys: Sequence[str], seeds: int, corpus: str, *, has_emotions: bool | None = None) -> list[str]:
     """Return what `resolve` does, after a look at the number of seeds."""
     if seeds < 1:
         raise SettingsError(f"--seeds {seeds}: expected one at least, better three.")
-    return resolve(keys, corpus)
+    return resolve(keys, corpus, has_emotions=has_emotions)
 
 
 def plan(
@@ -165,9 +170,9 @@ def plan(
     Raises:
         SettingsError: a name is unknown, a system cannot learn what the corpus tells, or there is no seed.
     """
-    chosen = check(keys, seeds, study.corpus)
+    chosen = check(keys, seeds, study.corpus, has_emotions=study.has_emotions)
     systems = [
-        _system_cell(key, fold, seed, output, settings)
+        _system_cell(key, study.corpus, fold, seed, output, settings)
         for key in chosen
         if key in PRESETS
         for fold in ([study.fold for study in folds] or [None])
@@ -183,9 +188,11 @@ def plan(
     return Plan(study, tuple(systems), tuple(faces), settings, output, tuple(folds))
 
 
-def _system_cell(key: str, fold: int | None, seed: int, output: Path, settings: ComparisonSettings) -> SystemCell:
+def _system_cell(
+    key: str, corpus: str, fold: int | None, seed: int, output: Path, settings: ComparisonSettings
+) -> SystemCell:
     part = f"seed-{seed}" if fold is None else f"fold-{fold}-seed-{seed}"
-    chosen = _seeded(PRESETS[key].settings, seed, settings)
+    chosen = _seeded(fitted(PRESETS[key].settings, corpus), seed, settings)
     return SystemCell(key, chosen, output / "cells" / key / part, settings.stage_one, settings.post_processing, fold)
 
 

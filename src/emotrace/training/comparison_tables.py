@@ -12,8 +12,8 @@ _MAIN_FIGURES = {
     "rmse_valence": "RMSE valence",
 }
 
-_EMOTION_FIGURES = {"unweighted_average_recall": "UAR"}
-"""Of the emotions at every tick, where the corpus has labels of them."""
+_EMOTION_FIGURES = {"unweighted_average_recall": "UAR", "segment_accuracy": "accuracy of segments"}
+"""Of the emotions at every tick, and of the parts of windows, where the corpus has labels of them."""
 
 
 def markdown(
@@ -25,7 +25,7 @@ def markdown(
 ) -> str:
     """Return one line per system: mean and standard deviation (n - 1) over seeds, the best mean of a column bold.
 
-    Beside CCC and RMSE stand the recall of the emotions, where the corpus has labels of them, and the figures whose
+    Beside CCC and RMSE stand the recall of the emotions and of parts of windows, where there are such, and the figures whose
     name begins with `beta_`, where a system has any: the correlations of its audio weight with what it should follow,
     so that higher is better.
 
@@ -54,6 +54,12 @@ def markdown(
 
 CLASS_FIGURES = {"unweighted_average_recall": "UAR", "accuracy": "accuracy (WA)", "macro_f1": "macro F1"}
 """What a discrete task is judged by; the first is what a difference is tested on."""
+_OF_SOME = {
+    "segment_accuracy": "accuracy of segments",
+    "identity_accuracy": "identity probe",
+    "identity_chance": "its chance",
+}
+"""Of clip-level systems, where the corpus has events within its clips, or says who speaks."""
 
 
 def classes_markdown(
@@ -75,6 +81,12 @@ def classes_markdown(
     columns: dict[str, Mapping[str, str]] = {"runs": {key: str(len(group)) for key, group in groups.items()}}
     for name, title in CLASS_FIGURES.items():
         columns[title] = _best({key: [row.figure(name) for row in group] for key, group in groups.items()}, True)
+    for name, title in _OF_SOME.items():
+        values = {key: [row.figure(name) for row in group] for key, group in groups.items()}
+        if any(map(defined, values.values())):
+            columns[title] = {
+                key: _spread(given, _mean(given)) if defined(given) else "" for key, given in values.items()
+            }
     tested = {key: _tested(*pair) for key, pair in comparisons.items()}
     columns[f"difference to {baseline}"] = {**tested, baseline: "baseline"}
     columns["published (their data)"] = published

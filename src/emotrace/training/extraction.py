@@ -18,12 +18,14 @@ import numpy as np
 
 from emotrace.clock import tick_times
 from emotrace.corpora.composed import Conditions, KnownFace, Material, compose
+from emotrace.corpora.feature_tables import TabledClip
 from emotrace.corpora.labelled import LabelledClip
 from emotrace.corpora.rated import RatedRecording
 from emotrace.errors import CorpusError
 from emotrace.features.extract import Source, extract
 from emotrace.features.faces import Detector, make_detector
 from emotrace.features.voice_input import input_shape
+from emotrace.features.whole_picture import WholePicture
 from emotrace.media import ClipInfo, VideoFrame
 from emotrace.recipe import SAMPLE_RATE, SLICE_FRONT_ENDS, AudioRecipe, Recipe
 from emotrace.training.arrays import Arrays, origin_of, read_arrays, write_arrays
@@ -66,7 +68,9 @@ class ComposedRecording:
         return self.name
 
 
-Item = RatedRecording | ComposedRecording | LabelledClip
+MediaItem = RatedRecording | ComposedRecording | LabelledClip
+Item = MediaItem | TabledClip
+"""A recording of a corpus; of a corpus of feature tables there are no media to make features of."""
 
 
 def origin(item: Item, recipe: Recipe) -> str:
@@ -74,16 +78,24 @@ def origin(item: Item, recipe: Recipe) -> str:
     told: list[object] = [_VERSION, recipe.digest(), item.name]
     if isinstance(item, ComposedRecording):
         told += [item]
+    elif isinstance(item, TabledClip):
+        told += [(each.stat().st_size, each.stat().st_mtime_ns) if each else None for each in (item.voice, item.face)]
+        told += [item.ticks, item.label, None if item.labels is None else _digest_of(item.labels)]
     else:
         for path in (item.video, item.audio):
             told += [(path.stat().st_size, path.stat().st_mtime_ns) if path else None]
         told += [_detector_name(recipe.video.detector)]
     if isinstance(item, LabelledClip):
         told += [item.start_seconds, item.end_seconds, item.half]
+        told += [item.whole_picture] if item.whole_picture else []
     if isinstance(item, RatedRecording):
         told += [item.half] if item.half else []
-        told += [item.label_rate_hz, None if item.labels is None else hashlib.sha256(item.labels.tobytes()).hexdigest()]
+        told += [item.label_rate_hz, None if item.labels is None else _digest_of(item.labels)]
     return hashlib.sha256(repr(told).encode()).hexdigest()[:32]
+
+
+def _digest_of(labels: FloatArray) -> str:
+    return hashlib.sha256(labels.tobytes()).hexdigest()
 
 
 @cache
@@ -117,7 +129,7 @@ def _voice_origin(recording: str, front_end: FrontEnd) -> str:
 
 
 def extract_all(
-    items: Sequence[Item],
+    items: Sequence[MediaItem],
     recipe: Recipe,
     front_ends: Sequence[FrontEnd],
     folder: Path,
@@ -150,7 +162,7 @@ def extract_all(
             progress(done, len(items))
 
 
-def is_missing(item: Item, recipe: Recipe, front_ends: Sequence[FrontEnd], folder: Path) -> bool:
+def is_missing(item: MediaItem, recipe: Recipe, front_ends: Sequence[FrontEnd], folder: Path) -> bool:
     """Tell whether a file of a recording is not there, or not of this origin."""
     wanted = origin(item, recipe)
     if origin_of(stored(folder, item)) != wanted:
@@ -174,7 +186,7 @@ def _prepare(recipe: Recipe, front_ends: tuple[FrontEnd, ...], folder: Path, mat
     _WORK["work"] = _Work(recipe, front_ends, folder, materials)
 
 
-def _make(item: Item) -> None:
+def _make(item: MediaItem) -> None:
     work = _WORK["work"]
     wanted = origin(item, work.recipe)
     path = stored(work.folder, item)
@@ -187,13 +199,16 @@ def _make(item: Item) -> None:
             write_arrays(voice_path, voice_arrays(kept["waveform"], kept["speech"], work.recipe, front_end), from_here)
 
 
-def _features(item: Item, work: _Work) -> Arrays:
+def _features(item: MediaItem, work: _Work) -> Arrays:
     if isinstance(item, RatedRecording):
         arrays = _read(item.open(), work.recipe, make_detector(work.recipe.video.detector))
         return arrays | _rated_labels(item, len(arrays["speech"]), work.recipe.label_rate_hz)
     if isinstance(item, LabelledClip):
         # Its class is known without a file, and which classes there are is the study's choice.
-        return _read(item.open(), work.recipe, make_detector(work.recipe.video.detector))
+        chosen = work.recipe.video.detector
+        return _read(
+            item.open(), work.recipe, WholePicture(work.recipe) if item.whole_picture else make_detector(chosen)
+        )
     rng = np.random.default_rng((item.seed, item.number))
     composition = compose(work.materials[item.split], work.recipe, rng, item.conditions)
     arrays = _read(nullcontext(composition), work.recipe, KnownFace(work.recipe))

@@ -5,46 +5,84 @@ from importlib.util import find_spec
 from types import MappingProxyType
 
 from emotrace.recipe import SLICE_FRONT_ENDS
-from emotrace.training.settings import ABLATED, SystemSettings
-from emotrace.training.study import CLASS_CORPORA, EMOTION_CORPORA
-from emotrace.training.systems import is_clip_level
+from emotrace.training.default import RECIPE
+from emotrace.training.settings import ABLATED, SystemSettings, UtteranceSettings
+from emotrace.training.study import CLASS_CORPORA, EMOTION_CORPORA, EVENT_CORPORA, TABLES, WITHOUT_PERSONS
+from emotrace.training.systems import is_clip_level, reading_of, turn_settings
 
 _HEARS: Mapping[str, str] = MappingProxyType(
     {
-        **dict.fromkeys(("leader-follower", "vaanet", "cross-modal-metric"), "log-mel"),
+        **dict.fromkeys(
+            (
+                *("leader-follower", "vaanet", "cross-modal-metric", "perception-attention", "disentangled"),
+                *("dialogue-attention", "positive-sample-propagation"),
+            ),
+            "log-mel",
+        ),
         **dict.fromkeys(("fcn-attention", "g-fbp", "ag-fbp", "am-fbp"), "log-spectrogram"),
     }
 )
 """The front end of the systems that read slices of a spectrogram; the others read none."""
 
 
-def why_not(name: str, settings: SystemSettings, corpus: str) -> str | None:
+def why_not(name: str, settings: SystemSettings, corpus: str, *, has_emotions: bool | None = None) -> str | None:
     """Return why a system cannot be trained on a corpus, None where it can.
 
     Args:
         name: of the preset or the file with the settings.
         settings: of the system.
         corpus: its name.
+        has_emotions: whether it has labels of emotions, once it is open; None for what its name tells.
     """
-    for found in (_of_corpus(settings, corpus), _of_front_end(settings), _of_encoders(settings), _of_rest(settings)):
+    reasons = (
+        _of_corpus(settings, corpus, corpus in EMOTION_CORPORA if has_emotions is None else has_emotions),
+        _of_tables(settings) if corpus == TABLES else None,
+        _of_front_end(settings),
+        _of_encoders(settings),
+        _of_rest(settings),
+    )
+    for found in reasons:
         if found:
             return f"{name}: {found}"
     return None
 
 
-def _of_corpus(settings: SystemSettings, corpus: str) -> str | None:
+def fitted(settings: SystemSettings, corpus: str) -> SystemSettings:
+    """Return the settings of a preset as a corpus needs them: of feature tables the voice is encoded already."""
+    if corpus != TABLES:
+        return settings
+    return settings.model_copy(update={"audio": settings.audio.model_copy(update={"backbone": "frozen"})})
+
+
+def _of_tables(settings: SystemSettings) -> str | None:
+    if settings.front_end not in ("descriptors", *SLICE_FRONT_ENDS):
+        return f"front_end={settings.front_end} hears sound, and feature tables have none: leave it out."
+    if settings.faces != "bundle" or settings.visual.backbone == "own":
+        return "its face network sees pictures, and feature tables have none: choose another system."
+    if not is_clip_level(settings):
+        wanted = reading_of(settings, RECIPE.label_rate_hz).needs & {"crops", "waveform"}
+        if wanted:
+            return f"it reads {' and '.join(sorted(wanted))}, and feature tables have none: choose another system."
+    return None
+
+
+def _of_corpus(settings: SystemSettings, corpus: str, has_emotions: bool) -> str | None:
     if corpus in CLASS_CORPORA and settings.faces != "bundle":
         return f"face networks of stage one learn arousal or valence over time, and {corpus} has classes of clips."
-    if is_clip_level(settings) and corpus not in EMOTION_CORPORA:
+    if is_clip_level(settings) and not has_emotions:
         return (
             f"it learns classes of emotion, and {corpus} has no labels of them: choose one of "
-            f"{', '.join(EMOTION_CORPORA)}, or another system."
+            f"{', '.join(each for each in EMOTION_CORPORA if each != corpus)}, or another system."
         )
+    if corpus in EVENT_CORPORA and not is_clip_level(settings):
+        return f"a frame-level system follows a person, and {corpus} has events of any kind: choose a clip-level one."
+    if settings.system == "disentangled" and settings.disentangling != "single" and corpus in WITHOUT_PERSONS:
+        return f"it learns who speaks, and {corpus} does not tell: choose another corpus, or disentangled-single."
     return None
 
 
 def _of_front_end(settings: SystemSettings) -> str | None:
-    wanted = _HEARS.get(settings.system)
+    wanted = _HEARS.get(turn_settings(settings).system)
     if wanted is not None and settings.front_end != wanted:
         return f"front_end={settings.front_end} does not fit {settings.system}, which reads {wanted}."
     if wanted is None and settings.front_end in SLICE_FRONT_ENDS:
@@ -72,6 +110,13 @@ def _of_rest(settings: SystemSettings) -> str | None:
         return (
             "schedule=gradual-release sets a trained encoder free group by group: it needs the system leader-follower, "
             "visual.backbone=own and visual.weights=FILE."
+        )
+    if settings.utterance != UtteranceSettings() and settings.system != "dialogue-attention":
+        return f"utterance is read by dialogue-attention alone, and the system is {settings.system}."
+    if settings.utterance.system != "own" and settings.utterance.weights is None:
+        return (
+            f"utterance.system={settings.utterance.system} stays as it was trained before: "
+            "set utterance.weights to its weights.safetensors."
         )
     if settings.prediction == "windows" and is_clip_level(settings):
         return "prediction=windows is for frame-level systems: a clip-level one has window_seconds."

@@ -11,9 +11,11 @@ from emotrace import metrics, postprocessing
 from emotrace.corpora.rated import DIMENSIONS
 from emotrace.errors import CorpusError
 from emotrace.significance import bootstrap_interval
+from emotrace.training.clip_system import StandardisedClipSystem
 from emotrace.training.comparison_rows import SHARES
 from emotrace.training.hardship import KINDS, MODALITIES, Hardship, Kind, Modality, endure, mixed
-from emotrace.training.prediction import predict, predict_class
+from emotrace.training.identity_probe import probe
+from emotrace.training.prediction import answer_clips, predict, predict_classes, segments_told
 from emotrace.training.settings import SystemSettings
 from emotrace.training.systems import AnySystem
 from emotrace.training.tracks import Track
@@ -92,15 +94,17 @@ def judge_classes(system: AnySystem, settings: SystemSettings, test: Sequence[Tr
         test: the clips; two at least.
     """
     classes = test[0].classes
-    shares = torch.stack([predict_class(system, settings, track) for track in test])
-    truth = np.array([int(track.emotion[0]) for track in test])
+    shares = predict_classes(system, settings, test)
+    truth = np.array([track.clip_class for track in test])
     told = shares.argmax(dim=1).numpy()
-    figures = {
+    figures: dict[str, float] = {
         "unweighted_average_recall": metrics.unweighted_average_recall(truth, told),
         "accuracy": metrics.accuracy(truth, told),
         "macro_f1": metrics.macro_f1(truth, told),
         "clips": float(len(test)),
     }
+    if isinstance(system, StandardisedClipSystem):
+        figures |= _identity_figures(system, settings, test) | _segment_figures(system, settings, test)
     # Clips of one speaker are alike: speakers are drawn, not clips.
     speakers = sorted({track.subject for track in test})
     places = [np.array([k for k, track in enumerate(test) if track.subject == speaker]) for speaker in speakers]
@@ -115,8 +119,31 @@ def judge_classes(system: AnySystem, settings: SystemSettings, test: Sequence[Tr
         {},
         metrics.confusion_matrix(truth, told, len(classes)).tolist(),
         {track.name: share[None].numpy() for track, share in zip(test, shares, strict=True)},
-        {track.name: np.eye(len(classes), dtype=np.float32)[[int(track.emotion[0])]] for track in test},
+        {track.name: np.eye(len(classes), dtype=np.float32)[[track.clip_class]] for track in test},
     )
+
+
+def _identity_figures(
+    system: StandardisedClipSystem, settings: SystemSettings, test: Sequence[Track]
+) -> dict[str, float]:
+    """Return how well a fresh classifier tells from the embeddings who speaks; empty where the corpus does not say."""
+    subjects = sorted({track.subject for track in test})
+    persons = np.array([subjects.index(track.subject) for track in test])
+    found = probe(answer_clips(system, settings, test).embedding.float().numpy(), persons)
+    return {} if found is None else {"identity_accuracy": found.accuracy, "identity_chance": found.chance}
+
+
+def _segment_figures(
+    system: StandardisedClipSystem, settings: SystemSettings, test: Sequence[Track]
+) -> dict[str, float]:
+    """Return how many parts of the clips are told rightly, where the class does not hold throughout."""
+    if all(bool((track.emotion == track.emotion[0]).all()) for track in test):
+        return {}
+    pairs = [pair for track in test if (pair := segments_told(system, settings, track)) is not None]
+    if not pairs:
+        return {}
+    truth, told = (np.concatenate(parts) for parts in zip(*pairs, strict=True))
+    return {"segment_accuracy": metrics.accuracy(truth, told, truth >= 0)}
 
 
 def _recall(truth: NDArray[np.float64], told: NDArray[np.float64]) -> float:
@@ -157,6 +184,8 @@ def judge(
         intervals[f"ccc_{dimension}"] = (interval.low, interval.high)
     emotion_figures, confusion = _emotion_figures(said, len(test[0].classes))
     figures |= emotion_figures
+    if isinstance(system, StandardisedClipSystem):
+        figures |= _segment_figures(system, settings, test)
     if validation:
         figures |= _post_processed(judged.answers(validation), said, test[0].ticks_per_second, steps)
     figures["beta_own"] = _weight_correlation(said)

@@ -1,5 +1,6 @@
 """A corpus by its name -> a study: who is learnt from, stopped by and judged on; folds, and single splits."""
 
+import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -9,10 +10,11 @@ from typing import Literal
 from pydantic import Field
 
 from emotrace.catalogue import CATALOGUE, clips_of
-from emotrace.corpora import affwild2, recola, synthetic, videoemotion8
+from emotrace.corpora import affwild2, feature_tables, recola, synthetic, videoemotion8
 from emotrace.corpora import folder as own_folder
 from emotrace.corpora.composed import Conditions
-from emotrace.corpora.labelled import LabelledClip
+from emotrace.corpora.feature_tables import TabledClip
+from emotrace.corpora.labelled import BACKGROUND, LabelledClip
 from emotrace.corpora.rated import SPLITS, RatedRecording, of_split
 from emotrace.errors import CorpusError, SettingsError
 from emotrace.evaluation import COMPOSED_COUNT, COMPOSED_SEED
@@ -20,7 +22,7 @@ from emotrace.labels import EMOTIONS
 from emotrace.training.default import TRAINING_CONDITIONS
 from emotrace.training.extraction import ComposedRecording, Item
 from emotrace.training.settings import Settings, read
-from emotrace.training.study import CLASS_CORPORA, CORPORA, FOLDED_CORPORA, ROLES, Study
+from emotrace.training.study import CLASS_CORPORA, CORPORA, EVENT_CORPORA, FOLDED_CORPORA, ROLES, TABLES, Study
 
 _COMPOSED_COUNTS: Mapping[str, int] = {"train": 300, "validation": 60, "test": COMPOSED_COUNT}
 _SMALL_COMPOSED_COUNTS: Mapping[str, int] = {"train": 12, "validation": 4, "test": 4}
@@ -51,6 +53,22 @@ def challenge_settings(text: str) -> ChallengeSettings:
     return read(ChallengeSettings, Path(text))
 
 
+def shares_persons(text: str | None, corpus: str) -> bool:
+    """Return whether a corpus of classes is split within each person; the protocol's name stands for that.
+
+    Raises:
+        SettingsError: it is another name.
+    """
+    if text is None or corpus not in CLASS_CORPORA:
+        return False
+    if text not in _PERSON_PROTOCOLS:
+        raise SettingsError(f"--protocol {text}: expected one of {', '.join(_PERSON_PROTOCOLS)} for {corpus}.")
+    return text == "person-shared"
+
+
+_PERSON_PROTOCOLS = ("person-disjoint", "person-shared")
+
+
 def open_study(
     corpus: str,
     root: Path | None,
@@ -58,6 +76,7 @@ def open_study(
     *,
     small: bool = False,
     challenge: ChallengeSettings | None = None,
+    shared_persons: bool = False,
 ) -> Study:
     """Return a corpus by its name, with its roles.
 
@@ -68,6 +87,8 @@ def open_study(
         output: where the features go.
         small: few or short recordings, for a try.
         challenge: of RECOLA and what is generated like it; None for the protocol of AVEC 2016.
+        shared_persons: of a corpus of classes: split the clips of each person, so that everybody who is judged was
+            also learnt from; otherwise nobody is.
 
     Raises:
         SettingsError: there is no such corpus, or it needs a root.
@@ -79,9 +100,13 @@ def open_study(
     if corpus == "composed":
         return Study(corpus, root, _composed(small), _COMPOSED, folder)
     if corpus in CLASS_CORPORA:
-        return _of_classes(corpus, root, folder, _by_split(clips_of(corpus, root), small=small))
+        clips = _within_persons(clips_of(corpus, root)) if shared_persons else clips_of(corpus, root)
+        study = _of_classes(corpus, root, folder, _by_split(clips, small=small))
+        return replace(study, note=_SHARED) if shared_persons else study
     if corpus == "affwild2":
         return _affwild2(root, folder, affwild2.NUM_FOLDS - 2)
+    if corpus == TABLES:
+        return _of_tables(root, folder)
     recordings = _rated(corpus, root, chosen)
     if corpus == "folder":
         return Study(corpus, root, {role: tuple(of_split(recordings, role)) for role in ROLES}, _OWN, folder)
@@ -141,6 +166,25 @@ def _fold(
     return replace(_of_classes(corpus, root, folder, roles), fold=judged)
 
 
+def _within_persons(clips: Sequence[LabelledClip]) -> list[LabelledClip]:
+    """Return the clips split anew: of each person and class three fifths to learn from, one each for the other roles.
+
+    Raises:
+        CorpusError: the corpus does not say who speaks.
+    """
+    if all(clip.subject == clip.name for clip in clips):
+        raise CorpusError("--protocol person-shared: the corpus does not say who speaks; choose another protocol.")
+    groups: dict[tuple[str, str], list[LabelledClip]] = {}
+    for clip in clips:
+        groups.setdefault((clip.subject, clip.label), []).append(clip)
+    parts = ("train", "train", "train", "validation", "test")
+    return [
+        replace(clip, split=parts[place % len(parts)])
+        for group in groups.values()
+        for place, clip in enumerate(sorted(group, key=lambda each: hashlib.sha256(each.name.encode()).digest()))
+    ]
+
+
 def _by_split(clips: Sequence[LabelledClip], *, small: bool = False) -> dict[str, list[LabelledClip]]:
     """Return the clips by role; for a try the first few of each class."""
     roles = {role: [clip for clip in clips if clip.split == role] for role in ROLES}
@@ -164,7 +208,32 @@ def _of_classes(corpus: str, root: Path, folder: Path, roles: Mapping[str, Seque
                 "copy the whole corpus."
             )
     items: dict[str, tuple[Item, ...]] = {role: tuple(clips) for role, clips in roles.items()}
-    return Study(corpus, root, items, _CLASSES, folder, classes=CATALOGUE[corpus].classes)
+    note = _EVENTS if corpus in EVENT_CORPORA else _CLASSES
+    return Study(corpus, root, items, note, folder, classes=_classes_of(corpus))
+
+
+def _classes_of(corpus: str) -> tuple[str, ...]:
+    """Return the classes of a corpus; where a class is an event, what is there without it is one more."""
+    classes = CATALOGUE[corpus].classes
+    return (*classes, BACKGROUND) if corpus in EVENT_CORPORA else classes
+
+
+def _of_tables(root: Path, folder: Path) -> Study:
+    """Return the study of a folder of feature tables."""
+    clips = feature_tables.read(root)
+    items = {role: tuple(clip for clip in clips if clip.split == role) for role in ROLES}
+    for role, found in items.items():
+        labels = {clip.label for clip in found}
+        if not labels or (len(labels) < 2 and None not in labels):
+            raise CorpusError(
+                f"{root} holds {len(found)} clip(s) to {_DONE_WITH[role]}, of {len(labels)} class(es): expected two "
+                "classes at least, or ratings. Move clips to this split."
+            )
+    return Study(TABLES, root, items, _TABLED, folder, classes=_classes_of_tables(clips))
+
+
+def _classes_of_tables(clips: Sequence[TabledClip]) -> tuple[str, ...]:
+    return feature_tables.classes(clips) or EMOTIONS
 
 
 def _affwild2(root: Path, folder: Path, left_out: int) -> Study:
@@ -204,16 +273,21 @@ def open_split(
     if split not in SPLITS:
         raise SettingsError(f"--split {split}: expected one of {', '.join(SPLITS)}.")
     root = _root(corpus, root, output, small)
+    classes = _classes_of(corpus) if corpus in CLASS_CORPORA else EMOTIONS
     if corpus == "composed":
         judged: tuple[Item, ...] = _composed(small)[split]
     elif corpus in CLASS_CORPORA:
         judged = tuple(clip for clip in clips_of(corpus, root) if clip.split == split)
     elif corpus == "affwild2":
         judged = tuple(of_split(affwild2.read(root), split))
+    elif corpus == TABLES:
+        tabled = feature_tables.read(root)
+        judged, classes = tuple(clip for clip in tabled if clip.split == split), _classes_of_tables(tabled)
     else:
         judged = tuple(of_split(_rated(corpus, root, challenge or ChallengeSettings()), split))
+    if not judged:
+        raise CorpusError(f"{root} holds nothing of the split {split}: choose another --split, or copy the whole corpus.")
     roles: dict[str, tuple[Item, ...]] = {"train": (), "validation": (), "test": judged}
-    classes = CATALOGUE[corpus].classes if corpus in CLASS_CORPORA else EMOTIONS
     return Study(corpus, root, roles, f"The {split} split.", output / "features", classes=classes)
 
 
@@ -240,6 +314,12 @@ _GENERATED = "Generated faces and voices: what holds here need not hold for peop
 _COMPOSED = "Real faces and real utterances put together; arousal and valence are coordinates of the emotion labels."
 _OWN = "A folder of own recordings."
 _CLASSES = "Clips of one class each; no speaker to be judged on was learnt from, where the corpus tells the speakers."
+_EVENTS = (
+    "Clips of one event each, which lasts for a part of the clip. The default encoder of pictures knows faces and no "
+    "scenes: visual.backbone=own learns its own."
+)
+_TABLED = "Tables of features, each column standardised by the clips to learn from; features.csv tells what was found."
+_SHARED = "Clips of one class each; the clips of every person are split, so that all who are judged were learnt from."
 _AFFWILD2 = (
     "Judged on the official validation recordings, as the labels of the test set are withheld; one of five parts of "
     "the training recordings decides when to stop."

@@ -5,14 +5,16 @@ from typing import Any
 
 import torch
 
-from emotrace.layers.clips import ClipAnswer
+from emotrace.layers.clips import ClipAnswer, Clips, Explains
 from emotrace.layers.heads import circumplex_mean
 from emotrace.layers.steps import SystemOutput
-from emotrace.training.clip_batches import ClipReading, ending_at
+from emotrace.training.clip_batches import ClipReading
 from emotrace.training.clip_system import StandardisedClipSystem
+from emotrace.training.dialogues import of_dialogues, sliding
 from emotrace.training.settings import SystemSettings
-from emotrace.training.systems import AnySystem, StandardisedSystem, clip_reading_of, reading_of
+from emotrace.training.systems import AnySystem, StandardisedSystem, clip_reading_of, hears_dialogues, reading_of
 from emotrace.training.tracks import Reading, Track, on_ticks
+from emotrace.types import IntArray
 from emotrace.windows import average_overlaps, overlapping
 
 _WINDOWS_AT_ONCE = 32
@@ -39,18 +41,54 @@ def predict(system: AnySystem, settings: SystemSettings, track: Track) -> System
 
 
 @torch.inference_mode()
-def predict_class(system: AnySystem, settings: SystemSettings, track: Track) -> torch.Tensor:
-    """Return [C]: probabilities of the classes for a recording as a whole.
+def predict_classes(system: AnySystem, settings: SystemSettings, tracks: Sequence[Track]) -> torch.Tensor:
+    """Return [N, C]: probabilities of the classes for each recording as a whole.
 
     A clip-level system looks at all of it at once; of a frame-level system it is the mean over the steps at which
     anything is known.
     """
-    heard = track.without(settings.only)
     if isinstance(system, StandardisedClipSystem):
-        how = clip_reading_of(settings, track.ticks_per_second)
-        whole: ClipAnswer = _asked(system, how.batch([heard], [(0, len(heard))]))
-        return whole.logits[0].softmax(dim=-1)
-    return mean_shares([_asked(system, reading_of(settings, track.ticks_per_second).whole(heard))])
+        return answer_clips(system, settings, tracks).logits.softmax(dim=-1)
+    return torch.stack([_mean_class(system, settings, track.without(settings.only)) for track in tracks])
+
+
+def _mean_class(system: StandardisedSystem, settings: SystemSettings, track: Track) -> torch.Tensor:
+    return mean_shares([_asked(system, reading_of(settings, track.ticks_per_second).whole(track))])
+
+
+@torch.inference_mode()
+def answer_clips(system: StandardisedClipSystem, settings: SystemSettings, tracks: Sequence[Track]) -> ClipAnswer:
+    """Return what a clip-level system says of each recording as a whole, the turns of a dialogue in their context."""
+    heard = [track.without(settings.only) for track in tracks]
+    how: ClipReading = clip_reading_of(settings, heard[0].ticks_per_second)
+    together = of_dialogues(heard) if hears_dialogues(settings) else [[place] for place in range(len(heard))]
+    answers: list[ClipAnswer | None] = [None] * len(heard)
+    for places in together:
+        turns = [heard[place] for place in places]
+        said: ClipAnswer = _asked(system, how.batch(turns, [(0, len(turn)) for turn in turns], None, [0] * len(turns)))
+        for row, place in enumerate(places):
+            answers[place] = ClipAnswer(*(part[row : row + 1] for part in said))
+    return ClipAnswer(*(torch.cat(parts) for parts in zip(*filter(None, answers), strict=True)))
+
+
+@torch.inference_mode()
+def segments_told(
+    system: StandardisedClipSystem, settings: SystemSettings, track: Track
+) -> tuple[IntArray, IntArray] | None:
+    """Return the class in the middle of each part of a recording, -1 where unknown, and the one that is told.
+
+    A recording whose class changes is cut into windows, one after the other. None of a system that tells no parts.
+    """
+    inner = system.system
+    if not isinstance(inner, Explains) or "segments" not in inner.explanations:
+        return None
+    heard = track.without(settings.only)
+    window = round(settings.window_seconds * track.ticks_per_second)
+    spans = [(0, len(heard))] if track.label >= 0 else sliding(len(heard), window, window)
+    clips = clip_reading_of(settings, track.ticks_per_second).batch([heard] * len(spans), spans)
+    shown = system.explain(Clips(*(part.to(system.mean.device) for part in clips)))
+    told: torch.Tensor = shown[inner.explanations.index("segments")].argmax(dim=-1)
+    return clips.part_label.flatten().numpy(), told.flatten().cpu().numpy()
 
 
 def mean_shares(outputs: Sequence[SystemOutput]) -> torch.Tensor:
@@ -82,11 +120,13 @@ def _slid(system: StandardisedClipSystem, settings: SystemSettings, track: Track
     how: ClipReading = clip_reading_of(settings, track.ticks_per_second)
     step = max(1, round(settings.step_seconds * track.ticks_per_second))
     window = round(settings.window_seconds * track.ticks_per_second)
-    spans = [ending_at(stop, window) for stop in range(step, len(track) + 1, step)] or [(0, len(track))]
+    spans = sliding(len(track), step, window)
+    # The windows of a dialogue stand in each other's context.
+    at_once = len(spans) if hears_dialogues(settings) else _WINDOWS_AT_ONCE
     logits, weights, known = [], [], []
-    for first in range(0, len(spans), _WINDOWS_AT_ONCE):
-        chosen = spans[first : first + _WINDOWS_AT_ONCE]
-        clips = how.batch([track] * len(chosen), chosen)
+    for first in range(0, len(spans), at_once):
+        chosen = spans[first : first + at_once]
+        clips = how.batch([track] * len(chosen), chosen, None, [0] * len(chosen))
         answer: ClipAnswer = _asked(system, clips)
         logits.append(answer.logits)
         weights.append(answer.audio_weight)

@@ -8,7 +8,7 @@ from emotrace.training.comparison import ComparisonSettings, Plan, prepare_study
 from emotrace.training.comparison_rows import Row
 from emotrace.training.judging import judge, judge_classes
 from emotrace.training.settings import SystemSettings
-from emotrace.training.study import EMOTION_CORPORA, Study
+from emotrace.training.study import EMOTION_CORPORA, TABLES, Study
 from emotrace.training.system_bundle import fits_a_bundle, save_as_bundle
 from emotrace.training.systems import load_system
 
@@ -40,7 +40,7 @@ def train_preset(
     if failed:
         raise EmotraceError(next(iter(failed.values())))
     row = system_row(cell)
-    if fits_a_bundle(settings):
+    if fits_a_bundle(settings) and study.corpus != TABLES:  # who has no media cannot say how features are made
         _bundle(cell, study, row)
     return {"system": row.system, "seed": row.seed} | dict(row.figures)
 

@@ -79,6 +79,10 @@ SystemName = Literal[
     "am-fbp",
     "vaanet",
     "cross-modal-metric",
+    "perception-attention",
+    "disentangled",
+    "dialogue-attention",
+    "positive-sample-propagation",
 ]
 
 
@@ -90,6 +94,24 @@ class EncoderSettings(Settings):
     )
     weights: Path | None = Field(None, description="a file with weights that were trained before, to start from")
     frozen: bool = Field(False, description="keep the weights of the file as they are")
+
+
+class UtteranceSettings(Settings):
+    """What makes a vector of each turn for dialogue-attention."""
+
+    system: Literal[
+        "own",
+        "fcn-attention",
+        "g-fbp",
+        "ag-fbp",
+        "am-fbp",
+        "vaanet",
+        "cross-modal-metric",
+        "perception-attention",
+        "disentangled",
+        "positive-sample-propagation",
+    ] = Field("own", description="its own encoder, or the embedding of a clip-level system, which stays as it is")
+    weights: Path | None = Field(None, description="weights.safetensors of that system, trained before")
 
 
 class SystemSettings(RunSettings):
@@ -129,6 +151,26 @@ class SystemSettings(RunSettings):
     temperature: float = Field(
         0.3, ge=0, le=1, description="lambda of fcn-attention and the bilinear family; 0 is the plain mean"
     )
+    alignment: Literal["attention", "linear"] = Field(
+        "attention", description="of perception-attention alone: of the sound to every picture; linear resamples it"
+    )
+    perception: bool = Field(True, description="of perception-attention alone: attention over time for each class")
+    disentangling: Literal["single", "multitask", "gradient-reversal", "confusion", "alternating"] = Field(
+        "gradient-reversal", description="of disentangled alone: how the person is taken out of the embedding"
+    )
+    identity_weight: float = Field(0.5, ge=0, description="of disentangled alone: of the person in multitask")
+    score: Literal["dot", "general", "concat"] = Field("dot", description="of dialogue-attention alone")
+    context_turns: int | None = Field(
+        None, ge=0, description="of dialogue-attention alone: earlier turns that it looks back at; None for all"
+    )
+    utterance: UtteranceSettings = UtteranceSettings()
+    supervision: Literal["full", "weak"] = Field(
+        "full", description="of positive-sample-propagation alone: labels of every part of a clip, or of the clip"
+    )
+    threshold: float | None = Field(
+        None, ge=0, description="tau of positive-sample-propagation; None for the published share"
+    )
+    pair_weight: float = Field(100.0, ge=0, description="of positive-sample-propagation alone: of its pair loss")
     prediction: Literal["whole", "windows"] = Field(
         "whole", description="windows: 300 steps every 200, averaged where they overlap (ABAW2); frame-level systems"
     )
@@ -148,6 +190,10 @@ ABLATED: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "cross-modal-metric": ("metric_weight", "cross", "literal"),
         "leader-follower": ("form",),
         **dict.fromkeys(("fcn-attention", "g-fbp", "ag-fbp", "am-fbp"), ("temperature",)),
+        "perception-attention": ("alignment", "perception"),
+        "disentangled": ("disentangling", "identity_weight"),
+        "dialogue-attention": ("score", "context_turns"),
+        "positive-sample-propagation": ("supervision", "threshold", "pair_weight"),
     }
 )
 """System -> the settings that it alone reads."""

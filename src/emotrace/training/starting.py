@@ -8,10 +8,18 @@ from emotrace.errors import SettingsError
 from emotrace.training import comparison, preset_run, settings
 from emotrace.training.class_report import write_class_report
 from emotrace.training.comparison_report import Report, write_report
-from emotrace.training.fitting import why_not
-from emotrace.training.opening import challenge_settings, open_folds, open_split, open_study
+from emotrace.training.fitting import fitted, why_not
+from emotrace.training.opening import (
+    ChallengeSettings,
+    challenge_settings,
+    open_folds,
+    open_split,
+    open_study,
+    shares_persons,
+)
 from emotrace.training.presets import PRESETS
 from emotrace.training.settings import SystemSettings
+from emotrace.training.study import CLASS_CORPORA
 
 Figures = dict[str, object]
 
@@ -56,7 +64,7 @@ def compare(
     *,
     small: bool = False,
     workers: int | None = None,
-    protocol: str = "avec2016",
+    protocol: str | None = None,
     folds: bool = False,
 ) -> Compared:
     """Train and judge systems, and write the report.
@@ -70,7 +78,7 @@ def compare(
         assignments: KEY=VALUE of `ComparisonSettings`.
         small: few short recordings and epochs.
         workers: processes at a time; None for one per core.
-        protocol: of RECOLA: its name or a YAML file.
+        protocol: of RECOLA its name or a YAML file; of a corpus of classes person-disjoint or person-shared.
         folds: the corpus's usual cross-validation instead of one split.
 
     Raises:
@@ -79,12 +87,16 @@ def compare(
     """
     base = comparison.ComparisonSettings()
     chosen = settings.override(comparison.small(base) if small else base, list(assignments))
-    challenge = challenge_settings(protocol)
+    challenge, shared = _protocol(protocol, corpus)
     comparison.check(keys, seeds, corpus)  # before a corpus is made
-    if folds and protocol != "avec2016":
-        raise SettingsError("--protocol is of recola, which has no usual cross-validation: leave --folds or it out.")
+    if folds and protocol is not None:
+        raise SettingsError("--protocol says how to split once, --folds splits several times: leave one of them out.")
     studies = open_folds(corpus, root, output) if folds else []
-    study = studies[0] if studies else open_study(corpus, root, output, small=small, challenge=challenge)
+    study = (
+        studies[0]
+        if studies
+        else open_study(corpus, root, output, small=small, challenge=challenge, shared_persons=shared)
+    )
     plan = comparison.settle_delay(comparison.plan(keys, study, seeds, output, chosen, studies))
     failed = comparison.run(plan, workers=workers)
     write = write_class_report if study.tells_classes else write_report
@@ -99,7 +111,7 @@ def train(
     assignments: Sequence[str],
     *,
     small: bool,
-    protocol: str,
+    protocol: str | None,
 ) -> Figures:
     """Train one system and return its figures.
 
@@ -110,7 +122,7 @@ def train(
         output: folder of the run.
         assignments: KEY=VALUE.
         small: few short recordings and epochs.
-        protocol: of RECOLA: its name or a YAML file.
+        protocol: as of `compare`.
     """
     if preset in PRESETS:
         chosen = PRESETS[preset].settings
@@ -121,15 +133,23 @@ def train(
     shared = comparison.ComparisonSettings()
     if small:
         chosen, shared = comparison.small_preset(chosen), comparison.small(shared)
-    final = settings.override(chosen, list(assignments))
+    final = fitted(settings.override(chosen, list(assignments)), corpus)
     reason = why_not(Path(preset).stem, final, corpus)
     if reason:
         raise SettingsError(reason)
-    study = open_study(corpus, root, output, small=small, challenge=challenge_settings(protocol))
+    challenge, shared_persons = _protocol(protocol, corpus)
+    study = open_study(corpus, root, output, small=small, challenge=challenge, shared_persons=shared_persons)
     return preset_run.train_preset(Path(preset).stem, final, study, output, shared)
 
 
-def evaluate(folder: Path, corpus: str, root: Path | None, split: str, *, small: bool, protocol: str) -> Figures:
+def _protocol(text: str | None, corpus: str) -> tuple[ChallengeSettings, bool]:
+    """Return what a protocol's name says of RECOLA, and whether clips are split within persons."""
+    if corpus in CLASS_CORPORA:
+        return ChallengeSettings(), shares_persons(text, corpus)
+    return challenge_settings(text or "avec2016"), False
+
+
+def evaluate(folder: Path, corpus: str, root: Path | None, split: str, *, small: bool, protocol: str | None) -> Figures:
     """Return the figures of a trained system on a split of a corpus."""
-    study = open_split(corpus, root, folder, split, small=small, challenge=challenge_settings(protocol))
+    study = open_split(corpus, root, folder, split, small=small, challenge=challenge_settings(protocol or "avec2016"))
     return preset_run.evaluate_system(folder, study) | {"split": split}

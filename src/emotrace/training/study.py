@@ -16,24 +16,36 @@ import torch
 from emotrace.bundle import load_bundle
 from emotrace.corpora import synthetic
 from emotrace.corpora.composed import Material
+from emotrace.corpora.feature_tables import TabledClip
 from emotrace.corpora.labelled import LabelledClip
 from emotrace.errors import CorpusError, EmotraceError
 from emotrace.evaluation import composed_material
-from emotrace.inference.session import Branches
+from emotrace.inference.session import FaceEncoder
 from emotrace.labels import EMOTIONS
 from emotrace.ratings import shift_labels
+from emotrace.recipe import SLICE_FRONT_ENDS
 from emotrace.training.default import RECIPE
 from emotrace.training.extraction import ComposedRecording, FrontEnd, Item, extract_all, origin
+from emotrace.training.table_features import load_table, prepare_tables
 from emotrace.training.tracks import Track, encode_faces, load_track
 from emotrace.writing import write_text
 
 TRACE_CORPORA = ("recola", "synthetic", "composed", "folder", "affwild2")
-CLASS_CORPORA = ("ravdess", "cremad", "iemocap", "iemocap-improvised", "iemocap-6", "afew", "videoemotion8", "ekman6")
-CORPORA = (*TRACE_CORPORA, *CLASS_CORPORA)
+TABLES = "features"
+"""Files of features without media, with a class per clip or with arousal and valence over time."""
+CLASS_CORPORA = (
+    *("ravdess", "cremad", "iemocap", "iemocap-improvised", "iemocap-6", "afew", "videoemotion8", "ekman6"),
+    "ave",
+)
+CORPORA = (*TRACE_CORPORA, *CLASS_CORPORA, TABLES)
 FOLDED_CORPORA = ("affwild2", "ravdess", "cremad", "iemocap", "iemocap-improvised", "iemocap-6", "videoemotion8")
 """With a usual cross-validation."""
-EMOTION_CORPORA = ("composed", *CLASS_CORPORA)
-"""Whose recordings have labels of emotions."""
+EMOTION_CORPORA = ("composed", *CLASS_CORPORA, TABLES)
+"""Whose recordings have labels of emotions, or of other classes; of feature tables they may."""
+EVENT_CORPORA = ("ave",)
+"""Whose classes are events in scenes, which hold for a part of a clip."""
+WITHOUT_PERSONS = ("composed", "afew", "videoemotion8", "ekman6", "ave")
+"""Which do not say who speaks."""
 ROLES = ("train", "validation", "test")
 """Learnt from, stopped by, judged on."""
 SHORTEST_SECONDS = 1.0
@@ -68,7 +80,14 @@ class Study:
     @property
     def tells_classes(self) -> bool:
         """Whether each recording is one clip of one class: a discrete task."""
+        if self.corpus == TABLES:
+            return all(isinstance(item, TabledClip) and item.label is not None for item in self.all_items)
         return self.corpus in CLASS_CORPORA
+
+    @property
+    def has_emotions(self) -> bool:
+        """Whether its recordings have labels of emotions, or of other classes."""
+        return self.tells_classes if self.corpus == TABLES else self.corpus in EMOTION_CORPORA
 
     @property
     def all_items(self) -> list[Item]:
@@ -77,24 +96,30 @@ class Study:
 
     def prepare(self, front_ends: Sequence[FrontEnd], progress: Callable[[int, int], None]) -> None:
         """Make the features of every recording that are not there yet."""
-        splits = {item.split for item in self.all_items if isinstance(item, ComposedRecording)}
+        if self.corpus == TABLES:
+            tabled = {role: [item for item in self.items[role] if isinstance(item, TabledClip)] for role in ROLES}
+            prepare_tables([clip for role in ROLES for clip in tabled[role]], tabled["train"], self.folder, progress)
+            return
+        media = [item for item in self.all_items if not isinstance(item, TabledClip)]
+        splits = {item.split for item in media if isinstance(item, ComposedRecording)}
         if splits:
             _claim_features(self.folder, self.root)
 
         def materials() -> dict[str, Material]:
             return {split: composed_material(self.root, split) for split in sorted(splits)}
 
-        extract_all(self.all_items, RECIPE, front_ends, self.folder, materials, progress)
+        extract_all(media, RECIPE, front_ends, self.folder, materials, progress)
 
     def encode(self, name: str, digest: str, encode: Callable[[torch.Tensor], torch.Tensor]) -> None:
-        """Run a frozen face encoder over all recordings.
+        """Run a frozen face encoder over all recordings; feature tables have no pictures to be encoded.
 
         Args:
             name: of the encoder, as `tracks` takes it.
             digest: of its weights.
             encode: crops [F, 1, H, W] in 0..1 -> regions [F, K, D].
         """
-        encode_faces(self.all_items, RECIPE, self.folder, encode, self._regions(name), digest)
+        if self.corpus != TABLES:
+            encode_faces(self.all_items, RECIPE, self.folder, encode, self._regions(name), digest)
 
     def tracks(self, role: str, front_end: FrontEnd, faces: str) -> list[Track]:
         """Return the recordings of a role with their labels moved by the delay: as something learns them."""
@@ -110,7 +135,12 @@ class Study:
             CorpusError: a recording is shorter than `SHORTEST_SECONDS`.
         """
         regions, rate_hz = self._regions(faces), RECIPE.label_rate_hz
-        loaded = [load_track(self.folder, item, front_end, regions, rate_hz, self.classes) for item in items]
+        loaded = [
+            load_table(self.folder, item, self.classes, slices=front_end in SLICE_FRONT_ENDS)
+            if isinstance(item, TabledClip)
+            else load_track(self.folder, item, front_end, regions, rate_hz, self.classes)
+            for item in items
+        ]
         for track in loaded:
             if len(track) < SHORTEST_SECONDS * rate_hz and not self.tells_classes:
                 raise CorpusError(
@@ -139,8 +169,10 @@ class Study:
         roles = {role: [origin(item, RECIPE) for item in items] for role, items in self.items.items()}
         told = repr([self.corpus, self.note, self.label_delay_ticks, roles])
         if self.tells_classes:
-            labels = [item.label for item in self.all_items if isinstance(item, LabelledClip)]
-            told += repr([self.classes, labels])
+            clips = [item for item in self.all_items if isinstance(item, LabelledClip | TabledClip)]
+            told += repr([self.classes, [clip.label for clip in clips]])
+            dialogues = [clip.dialogue for clip in clips]
+            told += repr(dialogues) if any(dialogues) else ""
         return hashlib.sha256(f"{RECIPE.digest()} {load_bundle().digest} {told}".encode()).hexdigest()[:16]
 
 
@@ -152,10 +184,10 @@ def _earlier(track: Track, ticks: int) -> Track:
 def bundle_faces() -> tuple[str, Callable[[torch.Tensor], torch.Tensor]]:
     """Return the digest and the face encoder of the default bundle."""
     bundle = load_bundle()
-    branches = Branches(bundle.read("face.onnx"), bundle.read("voice.onnx"), num_threads=os.cpu_count() or 1)
+    faces = FaceEncoder(bundle.read("face.onnx"), num_threads=os.cpu_count() or 1)
 
     def encode(crops: torch.Tensor) -> torch.Tensor:
-        return torch.from_numpy(branches.see((crops[:, 0] * 255).round().byte().numpy())[0])
+        return torch.from_numpy(faces.see((crops[:, 0] * 255).round().byte().numpy())[0])
 
     return bundle.digest, encode
 

@@ -13,11 +13,12 @@ import torch
 from torch import Tensor, nn
 
 import emotrace
-from emotrace.bundle import CARD, SYSTEM, Bundle, Manifest, load_bundle, save_bundle
+from emotrace.bundle import CARD, DIALOGUE, SYSTEM, Bundle, Manifest, load_bundle, save_bundle
 from emotrace.bundle_graphs import ClipGraph, FrameGraph
 from emotrace.catalogue import entry_of
 from emotrace.features.voice_input import input_shape
 from emotrace.labels import EMOTIONS, VOICE_CLASSES
+from emotrace.models.dialogue_attention import DialogueAttention
 from emotrace.recipe import Recipe
 from emotrace.training.clip_system import StandardisedClipSystem
 from emotrace.training.default import RECIPE
@@ -25,8 +26,22 @@ from emotrace.training.export import export_fusion, export_voice
 from emotrace.training.extraction import audio_recipe
 from emotrace.training.fusion_system import FusionSystem
 from emotrace.training.settings import SystemSettings
-from emotrace.training.system_export import clip_graph, export_clips, export_frames, frame_graph
-from emotrace.training.systems import SavedSystem, StandardisedSystem, clip_reading_of, is_clip_level, reading_of
+from emotrace.training.system_export import (
+    clip_graph,
+    export_clips,
+    export_frames,
+    export_turns,
+    frame_graph,
+    with_extras,
+)
+from emotrace.training.systems import (
+    SavedSystem,
+    StandardisedSystem,
+    clip_reading_of,
+    is_clip_level,
+    reading_of,
+    startable,
+)
 
 _NAME = "own"
 _OWN_LICENCE = "as the training recordings allow"
@@ -137,8 +152,10 @@ def _one_graph(saved: SavedSystem) -> tuple[Manifest, dict[str, bytes]]:
     system, settings, rate_hz = saved.system, saved.settings, RECIPE.label_rate_hz
     graph: FrameGraph | ClipGraph
     if isinstance(system, StandardisedClipSystem):
-        graph = clip_graph(settings, system.sizes, rate_hz)
+        graph = with_extras(clip_graph(settings, system.sizes, rate_hz), system)
         contents = {SYSTEM: export_clips(system, graph)}
+        if isinstance(system.system, DialogueAttention):
+            contents[DIALOGUE] = export_turns(system.system, graph)
     else:
         context = getattr(system.system, "context_steps", None)  # of those whose memory has an end
         content, graph = export_frames(system, system.sizes, frame_graph(settings, system.sizes, context, rate_hz))
@@ -170,7 +187,7 @@ def _without_places(settings: SystemSettings) -> SystemSettings:
     """Return the same with the names alone of files that it started from: where they lie is nobody else's business."""
     bare = {
         part: told.model_copy(update={"weights": Path(told.weights.name)})
-        for part, told in {"visual": settings.visual, "audio": settings.audio}.items()
+        for part, told in startable(settings).items()
         if told.weights is not None
     }
     return settings.model_copy(update=bare)
@@ -228,9 +245,9 @@ def _corpus_rows(corpus: str) -> str:
 def _parts(manifest: Manifest, settings: SystemSettings) -> str:
     """Return where each part of the system is from, and whose licence holds for it."""
     started = [
-        _STARTED.format(part=part, name=weights.name, digest=_digest(weights))
-        for part, weights in {"visual": settings.visual.weights, "audio": settings.audio.weights}.items()
-        if weights is not None
+        _STARTED.format(part=part, name=told.weights.name, digest=_digest(told.weights))
+        for part, told in startable(settings).items()
+        if told.weights is not None
     ]
     if "face.onnx" in manifest.networks:
         return "\n\n".join([_FROZEN_FACES.format(licence=manifest.licence), *started])

@@ -9,9 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from emotrace.bundle_graphs import ClipGraph, FrameGraph
-from emotrace.inference.system_session import CLIP_OUTPUTS, FRAME_OUTPUTS, clip_inputs
-from emotrace.layers.clips import Clips, ClipSizes
+from emotrace.inference.clip_runner import TURN_INPUTS, TURN_OUTPUTS, clip_inputs, clip_outputs
+from emotrace.inference.frame_runner import FRAME_OUTPUTS
+from emotrace.layers.clips import Clips, ClipSizes, Explains
 from emotrace.layers.steps import Sizes, Steps
+from emotrace.models.dialogue_attention import DialogueAttention, TurnContext
 from emotrace.training.clip_batches import ClipReading
 from emotrace.training.clip_system import StandardisedClipSystem
 from emotrace.training.settings import SystemSettings
@@ -42,25 +44,35 @@ class FlatSteps(nn.Module):
 
 
 class FlatClips(nn.Module):
-    """A clip-level system whose inputs and answers are separate tensors, [N, ...] each."""
+    """A clip-level system whose inputs and answers are separate tensors, [N, ...] each.
+
+    What it says of a clip: logits, or the vector of a turn where it hears turns in context; the audio weight; and what
+    it shows of how it came to its answer.
+    """
 
     def __init__(self, system: StandardisedClipSystem, names: tuple[str, ...]) -> None:
         super().__init__()
         self.system = system
         self.names = names
 
-    def forward(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Return logits and the audio weight of the inputs in the order of the names."""
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """Return the answers to the inputs in the order of the names."""
         given = dict(zip(self.names, inputs, strict=True))
         known = given.get("pictures_valid", given.get("sound_valid"))
         assert known is not None
         nothing = known[..., None].float()[..., :0]
         blank = {
             **{"pictures": nothing[..., None], "regions": nothing[..., None], "sound": nothing},
-            **{"pictures_valid": known, "sound_valid": known, "label": known.flatten(1).any(dim=1).long()},
+            **{"pictures_valid": known, "sound_valid": known},
+            **dict.fromkeys(("label", "person", "dialogue", "speaker"), known.flatten(1).any(dim=1).long()),
+            "part_label": known.flatten(1).long(),
         }
-        answer = self.system(Clips(**blank | given))
-        return answer.logits, answer.audio_weight
+        clips = Clips(**blank | given)
+        answer = self.system(clips)
+        if isinstance(self.system.system, DialogueAttention):
+            return answer.embedding, answer.audio_weight
+        shown = self.system.explain(clips) if isinstance(self.system.system, Explains) else ()
+        return answer.logits, answer.audio_weight, *shown
 
 
 def frame_graph(settings: SystemSettings, sizes: Sizes, context_steps: int | None, rate_hz: float) -> FrameGraph:
@@ -103,6 +115,24 @@ def clip_graph(settings: SystemSettings, sizes: ClipSizes, rate_hz: float) -> Cl
     )
 
 
+def with_extras(graph: ClipGraph, system: StandardisedClipSystem) -> ClipGraph:
+    """Return the same with what a trained system shows beside its answers, and how it hears turns."""
+    inner = system.system
+    if isinstance(inner, DialogueAttention):
+        return graph.model_copy(update={"turns": inner.memory_turns, "vector_dim": inner.vector_dim})
+    shown = inner.explanations if isinstance(inner, Explains) else ()
+    return graph.model_copy(update={"explains": shown})
+
+
+def export_turns(system: DialogueAttention, graph: ClipGraph) -> bytes:
+    """Return the graph that hears turns in context; the numbers of dialogues and of turns are free."""
+    vectors, known = torch.rand(2, 3, graph.vector_dim), torch.tensor([[True, True, True], [True, True, False]])
+    example = [vectors, torch.tensor([[0, 1, 0], [0, 0, 0]]), known]
+    free = {0: "dialogues", 1: "turns"}
+    axes = dict.fromkeys((*TURN_INPUTS, *TURN_OUTPUTS), free) | {"logits": {0: "dialogues"}}
+    return _export(TurnContext(system), example, TURN_INPUTS, TURN_OUTPUTS, axes)
+
+
 def export_frames(system: StandardisedSystem, sizes: Sizes, graph: FrameGraph) -> tuple[bytes, FrameGraph]:
     """Return the graph of a frame-level system and how it is run: it takes no input that the system does not use.
 
@@ -118,7 +148,8 @@ def export_frames(system: StandardisedSystem, sizes: Sizes, graph: FrameGraph) -
     example: dict[str, Tensor] = {name: torch.rand(1, steps, *shapes[name]) for name in names if name in shapes}
     example |= {name: torch.ones(1, steps, dtype=torch.bool) for name in ("audio_valid", "video_valid")}
     example["speech_energy"] = torch.rand(1, steps)
-    content = _export(FlatSteps(system, names), [example[name] for name in names], names, FRAME_OUTPUTS, {1: "steps"})
+    axes = {name: {1: "steps"} for name in (*names, *FRAME_OUTPUTS)}
+    content = _export(FlatSteps(system, names), [example[name] for name in names], names, FRAME_OUTPUTS, axes)
     used = {each.name for each in onnx.load_from_string(content).graph.input}
     return content, graph.model_copy(update={"inputs": tuple(name for name in names if name in used)})
 
@@ -138,11 +169,17 @@ def export_clips(system: StandardisedClipSystem, graph: ClipGraph) -> bytes:
         "pictures_valid": torch.ones(2, snippets, pictures, dtype=torch.bool),
         "sound_valid": torch.ones(2, segments, frames, dtype=torch.bool),
     }
-    return _export(FlatClips(system, names), [example[name] for name in names], names, CLIP_OUTPUTS, {0: "windows"})
+    outputs = clip_outputs(graph)
+    axes = {name: {0: "windows"} for name in (*names, *outputs)}
+    return _export(FlatClips(system, names), [example[name] for name in names], names, outputs, axes)
 
 
 def _export(
-    network: nn.Module, example: list[Tensor], inputs: tuple[str, ...], outputs: tuple[str, ...], free: dict[int, str]
+    network: nn.Module,
+    example: list[Tensor],
+    inputs: tuple[str, ...],
+    outputs: tuple[str, ...],
+    free: dict[str, dict[int, str]],
 ) -> bytes:
     with TemporaryDirectory() as scratch, torch.inference_mode(), warnings.catch_warnings():
         # Sizes that Python looks at are constants of the graph: they are the system's.
@@ -154,7 +191,7 @@ def _export(
             str(path),
             input_names=list(inputs),
             output_names=list(outputs),
-            dynamic_axes=dict.fromkeys((*inputs, *outputs), free),
+            dynamic_axes=free,
             opset_version=_OPSET,
             dynamo=False,
         )

@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol, cast, runtime_checkable
@@ -13,10 +13,11 @@ from torch import Tensor, nn
 
 from emotrace.encoders.descriptor_mlp import standard_scores
 from emotrace.errors import EmotraceError, SettingsError
-from emotrace.layers.clips import ClipSizes
+from emotrace.layers.clips import ClipAnswer, Clips, ClipSizes
 from emotrace.layers.steps import Sizes, Steps, System, SystemOutput
 from emotrace.models import CLIP_SYSTEMS, COMPARATORS
 from emotrace.models.decision_fusion import DecisionFusion, DecisionFusionConfig
+from emotrace.models.dialogue_attention import DialogueAttention
 from emotrace.models.leader_follower import LeaderFollower, LeaderFollowerConfig
 from emotrace.training.arrays import read_tensors, write_arrays
 from emotrace.training.clip_batches import ClipReading, picture_ticks
@@ -24,7 +25,7 @@ from emotrace.training.clip_system import StandardisedClipSystem
 from emotrace.training.default import RECIPE
 from emotrace.training.fusion_system import FusionSystem, FusionSystemConfig
 from emotrace.training.pretrained import load_pretrained
-from emotrace.training.settings import ABLATED, SystemSettings
+from emotrace.training.settings import ABLATED, EncoderSettings, SystemSettings, UtteranceSettings
 from emotrace.training.tracks import Reading, Track, voice_moments
 from emotrace.writing import write_text
 
@@ -37,7 +38,7 @@ class HasEncoders(Protocol):
     """A system with encoders of its own, whose weights can be trained elsewhere."""
 
     def encoders(self) -> dict[str, nn.Module]:
-        """Return them: "visual", "audio", or both."""
+        """Return them: "visual", "audio" or "utterance"."""
 
 
 class StandardisedSystem(nn.Module):
@@ -103,10 +104,15 @@ def build(settings: SystemSettings, sizes: Sizes | ClipSizes) -> AnySystem:
         built = StandardisedClipSystem(_clip_system(settings, sizes), sizes)
     else:
         built = _frame_system(settings, sizes)
-    for name, told in {"visual": settings.visual, "audio": settings.audio}.items():
+    for name, told in startable(settings).items():
         if told.weights is not None:
             _start_from(built.system, name, told.weights, settings)
     return built
+
+
+def startable(settings: SystemSettings) -> dict[str, EncoderSettings | UtteranceSettings]:
+    """Return what is told of the encoders that can start from weights that were trained before."""
+    return {"visual": settings.visual, "audio": settings.audio, "utterance": settings.utterance}
 
 
 def _start_from(system: nn.Module, name: str, weights: Path, settings: SystemSettings) -> None:
@@ -125,16 +131,49 @@ def _start_from(system: nn.Module, name: str, weights: Path, settings: SystemSet
             f"{name}.weights={weights}: {len(matched.missing)} values were not in the file, and with "
             "schedule=gradual-release they would stay as they were drawn: use schedule=cosine, or weights that fit."
         )
-    if getattr(settings, name).frozen:
+    if name != "utterance" and getattr(settings, name).frozen:
         found[name].requires_grad_(requires_grad=False)
 
 
 def _clip_system(settings: SystemSettings, sizes: ClipSizes) -> nn.Module:
     model: Any = CLIP_SYSTEMS[settings.system]  # its own Config, which no type can say
     chosen: dict[str, object] = {"visual": settings.visual.backbone} if "face" in model.modalities else {}
+    if "audio" in {each.name for each in fields(model.Config)}:
+        chosen["audio"] = settings.audio.backbone
     chosen |= {name: getattr(settings, name) for name in ABLATED.get(settings.system, ())}
     system: nn.Module = model(model.Config(sizes=sizes, scale=settings.scale, **chosen))
+    if isinstance(system, DialogueAttention) and settings.utterance.system != "own":
+        encoder = EmbeddingOf(_clip_system(turn_settings(settings), sizes))
+        system.hear_with(encoder, encoder.width(clip_reading_of(settings, RECIPE.label_rate_hz), sizes))
     return system
+
+
+def turn_settings(settings: SystemSettings) -> SystemSettings:
+    """Return the settings of what looks at each turn: the system itself but for dialogue-attention."""
+    if settings.system != "dialogue-attention" or settings.utterance.system == "own":
+        return settings
+    return settings.model_copy(update={"system": settings.utterance.system})
+
+
+class EmbeddingOf(nn.Module):
+    """A clip-level system -> its embedding."""
+
+    def __init__(self, system: nn.Module) -> None:
+        super().__init__()
+        self.system = system
+
+    def forward(self, clips: Clips) -> Tensor:
+        """Return [B, E]."""
+        answer: ClipAnswer = self.system(clips)
+        return answer.embedding
+
+    @torch.no_grad()
+    def width(self, how: ClipReading, sizes: ClipSizes) -> int:
+        """Return E for clips that are read like this."""
+        was_training = self.training
+        width: int = self.eval()(how.blank(sizes)).shape[1]
+        self.train(was_training)
+        return width
 
 
 def frozen_encoders(system: nn.Module, settings: SystemSettings) -> list[nn.Module]:
@@ -146,7 +185,11 @@ def frozen_encoders(system: nn.Module, settings: SystemSettings) -> list[nn.Modu
 def _frame_system(settings: SystemSettings, sizes: Sizes) -> StandardisedSystem:
     if settings.system == "leader-follower":
         own = LeaderFollowerConfig(
-            sizes=sizes, scale=settings.scale, visual=settings.visual.backbone, form=settings.form
+            sizes=sizes,
+            scale=settings.scale,
+            visual=settings.visual.backbone,
+            audio=settings.audio.backbone,
+            form=settings.form,
         )
         return StandardisedSystem(LeaderFollower(own), sizes)
     if settings.system in ("bimodal-attention", "concatenation"):
@@ -170,14 +213,15 @@ def reading_of(settings: SystemSettings, ticks_per_second: float) -> Reading:
     step_ticks = max(1, round(settings.step_seconds * ticks_per_second))
     if settings.system == "leader-follower":
         needs = LeaderFollower.needs_of[settings.visual.backbone]
-        return Reading(needs, LeaderFollower.pictures, step_ticks, LeaderFollower.heard)
+        heard = LeaderFollower.heard if settings.audio.backbone == "own" else 1
+        return Reading(needs, LeaderFollower.pictures, step_ticks, heard)
     model = COMPARATORS.get(settings.system, FusionSystem)
     return Reading(model.needs, model.pictures, step_ticks)
 
 
 def clip_reading_of(settings: SystemSettings, ticks_per_second: float) -> ClipReading:
     """Return how the clip-level system of these settings reads recordings on a label clock."""
-    model = CLIP_SYSTEMS[settings.system]
+    model = CLIP_SYSTEMS[turn_settings(settings).system]
     sampling, ticks = model.samplings[settings.scale], picture_ticks(RECIPE.video, ticks_per_second)
     return ClipReading(sampling, model.modalities, settings.visual.backbone, ticks)
 
@@ -185,6 +229,11 @@ def clip_reading_of(settings: SystemSettings, ticks_per_second: float) -> ClipRe
 def is_clip_level(settings: SystemSettings) -> bool:
     """Tell whether the system says one thing of a clip, and not of every step."""
     return settings.system in CLIP_SYSTEMS
+
+
+def hears_dialogues(settings: SystemSettings) -> bool:
+    """Tell whether the system hears a clip in the context of those before it."""
+    return settings.system == "dialogue-attention"
 
 
 def sizes_of(settings: SystemSettings, track: Track) -> Sizes | ClipSizes:
@@ -214,7 +263,6 @@ def save_system(
     folder: Path,
     system: AnySystem,
     settings: SystemSettings,
-    sizes: Sizes | ClipSizes,
     label_delay_ticks: int,
     learnt: Sequence[str],
 ) -> None:
@@ -223,7 +271,7 @@ def save_system(
     write_arrays(folder / WEIGHTS, state, settings.system)
     told = {
         "settings": settings.model_dump(mode="json"),
-        "sizes": asdict(sizes),
+        "sizes": asdict(system.sizes),
         "label_delay_ticks": label_delay_ticks,
         "learnt": list(learnt),
     }
@@ -256,7 +304,7 @@ def _sizes(settings: SystemSettings, told: dict[str, Any]) -> Sizes | ClipSizes:
 
 def _without_files(settings: SystemSettings) -> SystemSettings:
     """Return the same without files of weights to start from: what was trained does not need them again."""
-    bare = {name: getattr(settings, name).model_copy(update={"weights": None}) for name in ("visual", "audio")}
+    bare = {name: told.model_copy(update={"weights": None}) for name, told in startable(settings).items()}
     return settings.model_copy(update=bare)
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from emotrace.corpora.labelled import LabelledClip
+from emotrace.clock import tick_times
+from emotrace.corpora.labelled import LabelledClip, class_at
 from emotrace.labels import EMOTIONS
 from emotrace.layers.heads import class_points
 from emotrace.layers.steps import Need, Sizes, Steps
@@ -41,6 +42,10 @@ class Track:
         reliability: [T, 2] in 0..1, of voice and face, where it is known; else NaN.
         ticks_per_second: of the label clock.
         classes: of the corpus.
+        label: index of the class of the clip as a whole; -1 for a recording whose class changes.
+        person: number of the subject among those that are learnt; -1 where that is not learnt.
+        num_persons: how many these are.
+        dialogue: of which the recording is a turn, its turns in order of time; None where it is none.
     """
 
     name: str
@@ -58,9 +63,18 @@ class Track:
     reliability: Tensor
     ticks_per_second: float
     classes: tuple[str, ...] = EMOTIONS
+    label: int = -1
+    person: int = -1
+    num_persons: int = 0
+    dialogue: str | None = None
 
     def __len__(self) -> int:
         return len(self.emotion)
+
+    @property
+    def clip_class(self) -> int:
+        """Index of the class of a recording that is one clip of one class."""
+        return self.label if self.label >= 0 else int(self.emotion[0])
 
     @property
     def video_valid(self) -> Tensor:
@@ -99,13 +113,14 @@ def load_track(
     base = read_tensors(stored(folder, item))
     heard = read_tensors(stored_voice(folder, item, front_end))
     ticks = len(base["speech"])
-    emotion, arousal_valence = _labels(item, base, ticks, classes)
+    emotion, arousal_valence = _labels(item, base, ticks, classes, rate_hz)
+    label, dialogue = (classes.index(item.label), item.dialogue) if isinstance(item, LabelledClip) else (-1, None)
     return Track(
         name=item.name,
         subject=item.subject,
         voice=heard["voice"],
         voice_index=heard["voice_index"],
-        audio_valid=heard["audio_valid"],
+        audio_valid=heard["voice_index"] >= 0 if _is_scene(item) else heard["audio_valid"],
         speech_energy=base["speech_energy"],
         waveform=base["waveform"],
         crops=base["crops"],
@@ -116,16 +131,29 @@ def load_track(
         reliability=torch.full((ticks, 2), torch.nan),
         ticks_per_second=rate_hz,
         classes=classes,
+        label=label,
+        dialogue=dialogue,
     )
 
 
-def _labels(item: Item, base: Mapping[str, Tensor], ticks: int, classes: tuple[str, ...]) -> tuple[Tensor, Tensor]:
+def _labels(
+    item: Item, base: Mapping[str, Tensor], ticks: int, classes: tuple[str, ...], rate_hz: float
+) -> tuple[Tensor, Tensor]:
     """Return classes [T] and arousal and valence [T, 2]; those of a clip's class are its circumplex coordinates."""
     if not isinstance(item, LabelledClip):
         return base["emotion"], base["arousal_valence"]
+    if item.event_start_seconds is not None:
+        named = class_at(item, tick_times(0, ticks, rate_hz))
+        found = torch.tensor([classes.index(each) for each in named])
+        return found, class_points(classes)[found].nan_to_num()
     place = classes.index(item.label)
     # A class without coordinates stands at the origin: systems that learn both find numbers there.
     return torch.full((ticks,), place), class_points(classes)[place].nan_to_num().expand(ticks, 2).clone()
+
+
+def _is_scene(item: Item) -> bool:
+    """Tell whether any sound counts, and not speech alone."""
+    return isinstance(item, LabelledClip) and item.whole_picture
 
 
 def encode_faces(
