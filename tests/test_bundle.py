@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from emotrace import bundle as bundles
-from emotrace.bundle import CARD, MANIFEST, NETWORKS, SYSTEM, load_bundle, save_bundle
+from emotrace.bundle import CARD, DIALOGUE, MANIFEST, NETWORKS, SYSTEM, load_bundle, save_bundle
 from emotrace.bundle_graphs import ClipGraph, FrameGraph
 from emotrace.errors import BundleError
 from emotrace.inference.session import Session
+from emotrace.inference.system_session import SystemSession
 from emotrace.labels import EMOTIONS
 from emotrace.recipe import AudioRecipe, Recipe
 from tests.app import tiny_bundle
@@ -200,13 +201,14 @@ CLIPS = ClipGraph(
     picture_ticks=2,
     sampling=(12, 16, 16, 256),
 )
+TURNS = CLIPS.model_copy(update={"turns": 64, "vector_dim": 128})
 
 
 def with_system(folder: Path, graph: FrameGraph | ClipGraph) -> None:
     """Make the bundle one of a system; its graph is never opened here."""
     tiny = load_bundle(folder)
     changes = {"system": graph, "recipe": SLICES, "recipe_digest": SLICES.digest()}
-    contents = {SYSTEM: b"no graph", "face.onnx": tiny.read("face.onnx"), CARD: b"# Tiny"}
+    contents = dict.fromkeys((SYSTEM, DIALOGUE, "face.onnx"), b"no graph") | {CARD: b"# Tiny"}
     save_bundle(folder, tiny.manifest.model_copy(update=changes), contents)
 
 
@@ -220,7 +222,7 @@ def edit_system(folder: Path, changes: dict[str, Any], video: dict[str, Any], au
     edit(folder, change)
 
 
-@pytest.mark.parametrize("graph", [FRAMES, CLIPS], ids=["frame", "clip"])
+@pytest.mark.parametrize("graph", [FRAMES, CLIPS, TURNS], ids=["frame", "clip", "turns"])
 def test_a_system_of_usual_sizes_is_taken(folder: Path, graph: FrameGraph | ClipGraph) -> None:
     with_system(folder, graph)
     assert load_bundle(folder).manifest.system == graph
@@ -248,6 +250,16 @@ DESCRIPTORS = {"front_end": "descriptors", "window_seconds": 3.0}
             "history",
         ),
         (FRAMES, {"context_steps": 3_000, "heard": 1000, "step_ticks": 1, "pictures": 1}, {}, {}, "frames of sound at"),
+        (
+            TURNS,
+            {"turns": 1000, "vector_dim": 2_501},
+            {},
+            {},
+            "20,008,000 numbers of turns at once, allowed",
+        ),
+        (TURNS, {"vector_dim": 0}, {}, {}, "hears 64 turns by vectors of 0 numbers; expected both above 0, or both 0"),
+        (TURNS, {"turns": 0}, {}, {}, "hears 0 turns by vectors of 128 numbers"),
+        (CLIPS, {"explains": ["segments", "segments"]}, {}, {}, "explains segments, segments; expected each once"),
         (CLIPS, {"inputs": []}, {}, {}, "inputs are none; expected each once, one at least"),
         (FRAMES, {"inputs": []}, {}, {}, "inputs are none"),
         (CLIPS, {"inputs": ["sound", "sound"]}, {}, {}, "inputs are sound, sound"),
@@ -280,6 +292,41 @@ def test_a_system_that_cannot_be_run_in_bounded_memory_is_refused(
     edit_system(folder, changes, video, audio)
     with pytest.raises(BundleError, match=f"{message}.*export"):
         load_bundle(folder)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"explains": ["turns"]}, {"explains": ["secret"]}, {"turns": -1}, {"turns": 1001}, {"vector_dim": 100_001}],
+)
+def test_what_no_system_shows_or_hears_is_refused(folder: Path, changes: dict[str, Any]) -> None:
+    with_system(folder, TURNS)
+    edit_system(folder, changes, {}, {})
+    with pytest.raises(BundleError, match=rf"system\.clip\.{next(iter(changes))}\S* is refused"):
+        load_bundle(folder)
+
+
+def test_a_system_that_hears_turns_needs_the_graph_that_does(folder: Path) -> None:
+    with_system(folder, TURNS)
+    edit(folder, lambda manifest: manifest["files"].pop(DIALOGUE))
+    with pytest.raises(BundleError, match=r"lists no file 'dialogue\.onnx'"):
+        load_bundle(folder)
+    edit_system(folder, {"turns": 0, "vector_dim": 0}, {}, {})
+    assert load_bundle(folder).manifest.networks == (SYSTEM,)
+
+
+def test_a_missing_graph_of_turns_is_named(folder: Path) -> None:
+    tiny_bundle.write_for_turns(folder)
+    (folder / DIALOGUE).unlink()
+    with pytest.raises(BundleError, match=r"dialogue\.onnx is missing"):
+        SystemSession(load_bundle(folder))
+
+
+@pytest.mark.parametrize("name", [SYSTEM, DIALOGUE])
+def test_a_damaged_graph_of_a_system_is_refused(folder: Path, name: str) -> None:
+    tiny_bundle.write_for_turns(folder)
+    replace_network(folder, name, b"\x08\x09no graph")
+    with pytest.raises(BundleError, match=f"{name} is no usable network"):
+        SystemSession(load_bundle(folder))
 
 
 def test_a_voice_of_any_front_end_is_taken_one_at_a_time(folder: Path) -> None:

@@ -6,10 +6,13 @@ from pathlib import Path
 import pytest
 
 from emotrace.catalogue import CATALOGUE, MAX_PROBLEMS, check, clips_of, entry_of
+from emotrace.corpora import feature_tables
 from emotrace.errors import CorpusError, SettingsError
 from emotrace.labels import POLARITY
-from tests.corpora import miniature_acted, miniature_open, trees
+from tests.corpora import miniature_acted, miniature_ave, miniature_features, miniature_open, trees
 
+EVENT_CORPORA = ("ave",)
+"""Whose classes are no emotions."""
 CLASS_TREES: dict[str, Callable[[Path], Path]] = {
     "afew": lambda root: miniature_open.write_afew(root),
     "iemocap": lambda root: miniature_acted.write_iemocap(root, clips=False),
@@ -21,6 +24,7 @@ CLASS_TREES: dict[str, Callable[[Path], Path]] = {
     "ravdess": lambda root: miniature_acted.write_ravdess_av(root, clips=False),
     "videoemotion8": lambda root: miniature_open.write_videoemotion8(root),
     "ekman6": lambda root: miniature_open.write_ekman6(root),
+    "ave": lambda root: miniature_ave.write_ave(root),
 }
 
 
@@ -30,9 +34,9 @@ def test_every_entry_says_all_that_a_user_needs(name: str) -> None:
     assert entry.name == name
     assert all((entry.title, entry.licence, entry.citation, entry.homepage, entry.layout))
     assert entry.homepage.startswith(("https://", "docs/"))
-    assert bool(entry.classes) == (entry.task != "trace")
+    assert bool(entry.classes) == (entry.task not in ("trace", "tables"))
     assert len(set(entry.classes)) == len(entry.classes)
-    assert set(entry.classes) <= set(POLARITY)
+    assert set(entry.classes) <= set(POLARITY) or name in EVENT_CORPORA
 
 
 def test_only_the_two_corpora_whose_licence_allows_it_can_be_downloaded() -> None:
@@ -102,6 +106,19 @@ def test_recordings_with_traces_are_checked_too(tmp_path: Path) -> None:
     assert report.num_problems == 0
     assert set(report.splits) == {"train", "validation"}
     assert report.classes == {}
+
+
+@pytest.mark.parametrize("traces", [True, False])
+def test_tables_of_features_are_checked_too(traces: bool, tmp_path: Path) -> None:
+    root = miniature_features.write_features(tmp_path, traces=traces)
+    report = check("features", root)
+    clips = feature_tables.read(root)
+    assert (report.items, report.subjects, report.num_problems) == (len(clips), 5, 0)
+    assert report.classes == ({} if traces else dict.fromkeys(miniature_features.CLASSES, 10))
+    assert report.seconds == pytest.approx(sum(clip.ticks for clip in clips) / 25)
+    (root / "voice" / "ann-0.csv").write_text("time,loudness\n")
+    with pytest.raises(CorpusError, match=r"ann-0\.csv has no row"):
+        check("features", root)
 
 
 def test_a_folder_of_something_else_cannot_be_listed(tmp_path: Path) -> None:

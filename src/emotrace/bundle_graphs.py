@@ -94,6 +94,8 @@ def check_graph(graph: FrameGraph | ClipGraph, recipe: Recipe, path: Path) -> No
     """
     _check_inputs(graph, recipe, path)
     _check_classes(graph.classes, path)
+    if isinstance(graph, ClipGraph):
+        _check_outputs(graph, path)
     needs = _frame_needs(graph, recipe) if isinstance(graph, FrameGraph) else _clip_needs(graph, recipe)
     for what, found, allowed in needs:
         if found > allowed:
@@ -122,6 +124,18 @@ def _check_inputs(graph: FrameGraph | ClipGraph, recipe: Recipe, path: Path) -> 
         raise BundleError(
             f"{path}: the system joins slices of {audio.hop_seconds:g} s, expected one per tick, "
             f"{1 / recipe.label_rate_hz:g} s: export the bundle again."
+        )
+
+
+def _check_outputs(graph: ClipGraph, path: Path) -> None:
+    if len(set(graph.explains)) < len(graph.explains):
+        raise BundleError(
+            f"{path}: the system explains {', '.join(graph.explains)}; expected each once: export the bundle again."
+        )
+    if bool(graph.turns) != bool(graph.vector_dim):
+        raise BundleError(
+            f"{path}: the system hears {graph.turns} turns by vectors of {graph.vector_dim} numbers; "
+            "expected both above 0, or both 0: export the bundle again."
         )
 
 

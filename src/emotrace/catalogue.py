@@ -15,6 +15,7 @@ from emotrace.corpora import (
     cremad,
     ekman6,
     emogator,
+    feature_tables,
     ferplus,
     folder,
     iemocap,
@@ -25,13 +26,15 @@ from emotrace.corpora import (
 )
 from emotrace.corpora.base import Utterance
 from emotrace.corpora.labelled import LabelledClip
+from emotrace.corpora.own_labels import LABEL_RATE_HZ
 from emotrace.corpora.rated import RatedRecording
 from emotrace.download_parts import DownloadPart
 from emotrace.errors import MediaError, SettingsError
 from emotrace.media import ClipInfo, open_clip
 
-Task = Literal["trace", "classes", "voices", "faces"]
-"""Arousal and valence over time; a class per clip; an emotion per utterance, sound alone; an emotion per image."""
+Task = Literal["trace", "classes", "voices", "faces", "tables"]
+"""Arousal and valence over time; a class per clip; an emotion per utterance, sound alone; an emotion per image; of
+tables of features the user's choice of the first two."""
 
 MAX_PROBLEMS = 20
 """Of a report are written out."""
@@ -45,7 +48,7 @@ class Entry:
         name: what the command line calls it.
         title: what its makers call it, and what it holds, in a line.
         task: what can be learnt from it.
-        classes: its labels in order; empty where it has arousal and valence over time.
+        classes: its labels in order; empty where it has arousal and valence over time, or the user's own.
         licence: of whoever wants to use it.
         citation: its paper.
         homepage: where it is asked for or fetched.
@@ -117,6 +120,7 @@ CATALOGUE: Mapping[str, Entry] = MappingProxyType(
             _entry("recola", "RECOLA as in AVEC 2016: pairs at work, in French", "trace", recola),
             _entry("affwild2", "Aff-Wild2: people in videos from the web", "trace", affwild2),
             _entry("folder", "your own recordings with labels.csv", "trace", folder),
+            _entry("features", "your own tables of features with labels.csv", "tables", feature_tables),
             _entry("afew", "AFEW: scenes of feature films", "classes", afew, afew.CLASSES),
             _entry("iemocap", "IEMOCAP: actors in pairs, four emotions", "classes", iemocap, iemocap.CLASSES),
             _entry(
@@ -237,6 +241,8 @@ class _Item:
     def seconds_in(self, found: Mapping[Path, ClipInfo | str | None]) -> float | None:
         """Return how long it is, by the headers of its files; None where they do not say."""
         start, end = self.stretch
+        if not self.media:
+            return end  # as its reader says, where it does
         infos = [info for path in self.files if isinstance(info := found[path], ClipInfo)]
         lengths = [info.duration_seconds for info in infos if info.duration_seconds is not None]
         if not lengths:
@@ -255,15 +261,27 @@ def _items(entry: Entry, root: Path) -> Iterator[_Item]:
             for recording in _TRACES[entry.name](root):
                 files = _files(recording.video, recording.audio)
                 yield _Item(recording.name, recording.split, None, recording.subject, files)
+        case "tables":
+            yield from _tabled(root)
         case "voices":
             for utterance in _VOICES[entry.name](root):
                 path = utterance.path
                 yield _Item(path.name, utterance.split, utterance.label, utterance.speaker, (path,))
         case "faces":
-            for split in ferplus.FOLDERS:
-                for winner in ferplus.read(root, split).majority().tolist():
-                    label = ferplus.CLASSES[winner] if winner >= 0 else "without a majority"
-                    yield _Item("image", split, label, media=False)
+            yield from _images(root)
+
+
+def _tabled(root: Path) -> Iterator[_Item]:
+    for clip in feature_tables.read(root):  # which reads every file, and refuses those that are damaged
+        stretch = (0.0, clip.ticks / LABEL_RATE_HZ)
+        yield _Item(clip.name, clip.split, clip.label, clip.subject, stretch=stretch, media=False)
+
+
+def _images(root: Path) -> Iterator[_Item]:
+    for split in ferplus.FOLDERS:
+        for winner in ferplus.read(root, split).majority().tolist():
+            label = ferplus.CLASSES[winner] if winner >= 0 else "without a majority"
+            yield _Item("image", split, label, media=False)
 
 
 def _files(*paths: Path | None) -> tuple[Path, ...]:

@@ -140,6 +140,7 @@ def explained(
     column_times: ArrayLike | None = None,
     classes: Sequence[str] = (),
     speakers: Sequence[str | None] = (),
+    first_turn: int = 1,
 ) -> Explanation:
     """Return an explanation with its title, axes and labels.
 
@@ -151,6 +152,7 @@ def explained(
         column_times: [C] or [C, 2] likewise, those of the rows without it; not used where columns are classes.
         classes: [C] of perception and segments.
         speakers: [R] of the turns, where it is known who speaks.
+        first_turn: number of the first of the turns.
 
     Raises:
         EmotraceError: as for an `Explanation`.
@@ -160,7 +162,7 @@ def explained(
     def labels(times: ArrayLike) -> tuple[str, ...]:
         spans = [np.atleast_1d(each).tolist() for each in np.asarray(times, dtype=np.float64)]
         if kind.has_turns:
-            return _turn_labels([span[0] for span in spans], speakers)
+            return _turn_labels([span[0] for span in spans], speakers, first_turn)
         return tuple(" \N{EN DASH} ".join(_clock(each) for each in span) for span in spans)
 
     rows = labels(row_times)
@@ -207,11 +209,11 @@ def _kind(name: str) -> _Kind:
     return _KINDS[name]
 
 
-def _turn_labels(starts: Sequence[float], speakers: Sequence[str | None]) -> tuple[str, ...]:
+def _turn_labels(starts: Sequence[float], speakers: Sequence[str | None], first: int) -> tuple[str, ...]:
     if speakers and len(speakers) != len(starts):
         raise EmotraceError(f"There are {len(speakers)} speakers of {len(starts)} turns; expected one each, or none.")
     named = [f" {speaker}" if speaker else "" for speaker in speakers or [None] * len(starts)]
-    turns = enumerate(zip(named, starts, strict=True), start=1)
+    turns = enumerate(zip(named, starts, strict=True), start=first)
     return tuple(f"{number}{speaker} ({_clock(start)})" for number, (speaker, start) in turns)
 
 

@@ -1,4 +1,4 @@
-"""Nothing -> a bundle of three tiny networks, real in every respect but their wits."""
+"""Nothing -> bundles of tiny networks, real in every respect but their wits."""
 
 from pathlib import Path
 
@@ -8,9 +8,12 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from emotrace import bundle
+from emotrace.bundle_graphs import ClipGraph
 from emotrace.labels import EMOTIONS, VOICE_CLASSES
-from emotrace.recipe import Recipe
+from emotrace.recipe import AudioRecipe, Recipe
 
+CLASSES = ("anger", "joy")
+"""Of the bundle for turns."""
 _AUDIO, _REGIONS, _DEPTH, _HIDDEN = 3, 4, 2, 5
 
 
@@ -36,6 +39,32 @@ def write(folder: Path) -> Path:
     )
     contents = {"face.onnx": _face(), "voice.onnx": _voice(), "fusion.onnx": _fusion(), bundle.CARD: b"# Tiny\n"}
     bundle.save_bundle(folder, manifest, contents)
+    return folder
+
+
+def write_for_turns(folder: Path, *, share: float = 1.0) -> Path:
+    """Write a bundle that hears clips in the context of those before, and shows how; return its folder.
+
+    Args:
+        folder: of the bundle.
+        share: that the shares of the turns that were heard sum to.
+    """
+    tiny = bundle.load_bundle(write(folder))
+    recipe = Recipe(audio=AudioRecipe(front_end="log-mel", window_seconds=0.04, hop_seconds=0.04, pre_emphasis=0.0))
+    graph = ClipGraph(
+        inputs=("sound",),
+        classes=CLASSES,
+        step_ticks=10,
+        window_ticks=25,
+        picture_ticks=2,
+        sampling=(2, 1, 4, 4),
+        explains=("segments",),
+        turns=3,
+        vector_dim=_AUDIO,
+    )
+    changes = {"name": "talking", "recipe": recipe, "recipe_digest": recipe.digest(), "system": graph}
+    contents = {bundle.SYSTEM: _system(), bundle.DIALOGUE: _dialogue(share), bundle.CARD: b"# Talking\n"}
+    bundle.save_bundle(folder, tiny.manifest.model_copy(update=changes), contents)
     return folder
 
 
@@ -112,6 +141,45 @@ def _fusion() -> bytes:
     )
 
 
+def _system() -> bytes:
+    return _model(
+        [
+            helper.make_node("ReduceMean", ["sound", "items"], ["heard"], keepdims=0),
+            helper.make_node("MatMul", ["heard", "to_vectors"], ["vectors"]),
+            helper.make_node("ReduceMean", ["vectors", "last_axis"], ["share"], keepdims=0),
+            helper.make_node("Sigmoid", ["share"], ["audio_weight"]),
+            helper.make_node("MatMul", ["vectors", "to_logits"], ["logits"]),
+            helper.make_node("Softmax", ["logits"], ["classes"], axis=1),
+            helper.make_node("Unsqueeze", ["classes", "last_axis"], ["part"]),
+            helper.make_node("Concat", ["part", "part"], ["segments"], axis=1),
+        ],
+        {"sound": ("N", 4, 4, 64), "sound_valid": ("N", 4, 4)},
+        {"vectors": ("N", _AUDIO), "audio_weight": ("N",), "segments": ("N", 2, len(CLASSES))},
+        {
+            "items": np.array([1, 2]),
+            "last_axis": np.array([1]),
+            "to_vectors": _ramp(64, _AUDIO) / 64,
+            "to_logits": _ramp(_AUDIO, len(CLASSES)),
+        },
+    )
+
+
+def _dialogue(share: float) -> bytes:
+    return _model(
+        [
+            helper.make_node("ReduceMean", ["vectors", "turns"], ["mean"], keepdims=0),
+            helper.make_node("MatMul", ["mean", "to_logits"], ["logits"]),
+            helper.make_node("Cast", ["known"], ["counts"], to=TensorProto.FLOAT),
+            helper.make_node("ReduceSum", ["counts", "turns"], ["count"]),
+            helper.make_node("Div", ["counts", "count"], ["even"]),
+            helper.make_node("Mul", ["even", "share"], ["shares"]),
+        ],
+        {"vectors": ("N", "T", _AUDIO), "speaker": ("N", "T"), "known": ("N", "T")},
+        {"logits": ("N", len(CLASSES)), "shares": ("N", "T")},
+        {"turns": np.array([1]), "to_logits": _ramp(_AUDIO, len(CLASSES)), "share": np.float32(share)},
+    )
+
+
 Shape = tuple[int | str | None, ...]
 
 
@@ -122,7 +190,8 @@ def _model(
     constants: dict[str, NDArray[np.generic]],
 ) -> bytes:
     def value(name: str, shape: Shape) -> onnx.ValueInfoProto:
-        kind = TensorProto.BOOL if name.endswith("_valid") else TensorProto.FLOAT
+        flag = TensorProto.BOOL if name.endswith("_valid") else TensorProto.FLOAT
+        kind = {"known": TensorProto.BOOL, "speaker": TensorProto.INT64}.get(name, flag)
         return helper.make_tensor_value_info(name, kind, shape)
 
     graph = helper.make_graph(

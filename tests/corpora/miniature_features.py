@@ -15,7 +15,7 @@ Kind = Literal["csv", "npz", "parquet"]
 Rows = NDArray[np.float64]
 
 CLASSES = ("calm", "happy", "tense")
-SPEAKERS: Mapping[str, str] = {"ann": "train", "ben": "validation", "cyd": "test"}
+SPEAKERS: Mapping[str, str] = {"ann": "train", "ben": "train", "cyd": "validation", "dan": "test", "eve": "test"}
 """With the split of each."""
 VOICE = (
     *("F0semitone", "jitter", "loudness", "shimmer", "HNR", "flux"),
@@ -32,7 +32,7 @@ def write_features(
     root: Path,
     *,
     kind: Kind = "csv",
-    clips: int = 3,
+    clips: int = 2,
     seconds: float = 1.6,
     traces: bool = False,
     speakers: Mapping[str, str] = SPEAKERS,

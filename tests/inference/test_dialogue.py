@@ -1,19 +1,21 @@
 """Every turn of a conversation gets the answer that training saw of the same stretch, whatever comes after it."""
 
-import wave
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
 import torch
 
-from emotrace.bundle import Bundle, load_bundle
-from emotrace.corpora.labelled import LabelledClip
+from emotrace.bundle import DIALOGUE, Bundle, load_bundle, save_bundle
+from emotrace.bundle_graphs import ClipGraph
+from emotrace.errors import BundleError, EmotraceError, MediaError
 from emotrace.inference import dialogue
-from emotrace.inference.dialogue import Dialogue, answer_turns
+from emotrace.inference.dialogue import answer_turns
 from emotrace.inference.history import History
 from emotrace.inference.offline import analyze
 from emotrace.inference.system_session import SystemSession
@@ -21,13 +23,13 @@ from emotrace.labels import EMOTIONS
 from emotrace.timeline import Timeline
 from emotrace.training.clip_system import StandardisedClipSystem
 from emotrace.training.prediction import predict_classes
-from emotrace.training.systems import SavedSystem, clip_reading_of
+from emotrace.training.systems import clip_reading_of
 from emotrace.training.tracks import Track
 from emotrace.turn_table import TurnAnswer
 from emotrace.turns import Turn
 from emotrace.types import Features
 from tests.corpora.miniature_clips import write_clip
-from tests.inference.bundles import CLASSES, bundle_of, features_of
+from tests.inference.bundles import CLASSES, Made, noise, with_answer, write_sound
 
 CLIP_LEVEL = ("dialogue-attention", "perception-attention", "vaanet")
 FRAME_LEVEL = ("modular-hierarchy", "default")
@@ -35,26 +37,10 @@ SECONDS = 6.0
 RATE_HZ = 25
 AT_A_TIME = ((0.5, 1.5, "ann"), (1.0, 2.6, "ben"), (3.9, 4.7, "ann"), (4.7, 5.5, None), (5.0, 6.0, "cleo"))
 TURNS = tuple(Turn(*each) for each in AT_A_TIME)
-Made = tuple[SavedSystem, Track, Bundle]
 Make = Callable[[str], Made]
 Bundles = Callable[[str], Bundle]
 Timelines = Callable[[str], Timeline]
 pytestmark = pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
-
-
-@pytest.fixture(scope="module")
-def talk(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A conversation with a pause from 2.6 to 3.8 s."""
-    path = tmp_path_factory.mktemp("clip") / "talk.mp4"
-    write_clip(path, arousal=0.5, valence=0.4, seconds=SECONDS, seed=2, silence=(2.6, 3.8))
-    return path
-
-
-@pytest.fixture(scope="module")
-def made(talk: Path, tmp_path_factory: pytest.TempPathFactory) -> Make:
-    clip = LabelledClip("talk", "ann", "train", "anger", talk, talk)
-    features = features_of(clip, tmp_path_factory.mktemp("features"))
-    return cache(lambda key: bundle_of(key, clip, features, tmp_path_factory.mktemp(key)))
 
 
 @pytest.fixture(scope="module")
@@ -99,9 +85,15 @@ def test_a_turn_that_covers_all_of_it_is_answered_as_the_recording_is(
     assert answer.probabilities == timeline.metadata.clip_probabilities
 
 
+def ticks_of(turn: Turn) -> slice:
+    """Return the ticks from the start of a turn to before its end."""
+    edges = (turn.start_seconds, turn.end_seconds)
+    return slice(*(math.ceil(edge * RATE_HZ - 1e-6) for edge in edges))
+
+
 def cut(track: Track, turn: Turn) -> Track:
     """Return an excerpt of a recording."""
-    ticks = slice(round(turn.start_seconds * RATE_HZ), round(turn.end_seconds * RATE_HZ))
+    ticks = ticks_of(turn)
     names = ("voice_index", "audio_valid", "speech_energy", "face_index", "emotion", "arousal_valence", "reliability")
     parts = {name: getattr(track, name)[ticks] for name in names}
     return replace(track, **parts, subject=turn.speaker or "nobody")
@@ -125,7 +117,7 @@ def test_a_turn_of_a_frame_level_bundle_is_the_mean_of_its_rows(
     timeline = timelines(key)
     found = answer_turns(talk, timeline, bundles(key), TURNS)
     for turn, answer in zip(TURNS, found.answers, strict=True):
-        rows = slice(round(turn.start_seconds * RATE_HZ), round(turn.end_seconds * RATE_HZ))
+        rows = ticks_of(turn)
         for name in ("arousal", "valence", "audio_weight"):
             assert getattr(answer, name) == pytest.approx(np.nanmean(timeline[name][rows]), abs=1e-5)
     assert found.shown == ()
@@ -160,7 +152,7 @@ def test_turns_are_heard_in_context_as_in_training(talk: Path, made: Make, timel
 def test_what_is_said_of_a_turn_does_not_depend_on_later_ones(talk: Path, made: Make, timelines: Timelines) -> None:
     timeline, bundle = timelines("dialogue-attention"), made("dialogue-attention")[2]
     whole = shares(answer_turns(talk, timeline, bundle, TURNS).answers)
-    for count in range(1, len(TURNS)):
+    for count in (1, 3):
         part = shares(answer_turns(talk, timeline, bundle, TURNS[:count]).answers)
         np.testing.assert_allclose(part, whole[:count], atol=1e-4)
     other = shares(answer_turns(talk, timeline, bundle, TURNS[1:]).answers)
@@ -170,8 +162,8 @@ def test_what_is_said_of_a_turn_does_not_depend_on_later_ones(talk: Path, made: 
 def test_who_speaks_is_heard(talk: Path, made: Make, timelines: Timelines) -> None:
     timeline, bundle = timelines("dialogue-attention"), made("dialogue-attention")[2]
     alone = [replace(turn, speaker="ann") for turn in TURNS]
-    found = [shares(answer_turns(talk, timeline, bundle, turns).answers) for turns in (TURNS, alone)]
-    assert np.abs(found[0] - found[1]).max() > 1e-3
+    told, other = (shares(answer_turns(talk, timeline, bundle, turns).answers) for turns in (TURNS, alone))
+    assert np.abs(told - other).max() > 1e-3
 
 
 @pytest.mark.parametrize("count", [70, 210])
@@ -190,18 +182,26 @@ def test_of_a_long_conversation_the_newest_turns_are_heard(
 
 
 @pytest.mark.parametrize("key", [*CLIP_LEVEL, *FRAME_LEVEL])
-def test_what_lies_outside_the_recording_is_told(key: str, talk: Path, bundles: Bundles, timelines: Timelines) -> None:
-    turns = [Turn(5.0, 9.0, "ann"), Turn(6.5, 7.0, "ben"), Turn(100.0, 101.0, None)]
+def test_short_turns_are_answered_and_what_lies_outside_the_recording_is_told(
+    key: str, talk: Path, bundles: Bundles, timelines: Timelines
+) -> None:
+    end = timelines(key).metadata.duration_seconds
+    spans = ((1.0, 1.1), (2.0, 2.04), (2.041, 2.042), (5.0, 9.0), (end - 0.001, end + 5), (6.5, 7.0), (100.0, 101.0))
+    turns = [Turn(*span, "ann") for span in spans]
     found = answer_turns(talk, timelines(key), bundles(key), turns)
-    assert [each.turn.end_seconds for each in found.answers] == [timelines(key).metadata.duration_seconds]
+    assert [each.turn.end_seconds for each in found.answers] == [1.1, 2.04, 2.042, end, end]
     left_out, shortened = found.problems
-    assert "2 of 3" in left_out
-    assert "1 of 3" in shortened
+    assert "2 of 7" in left_out
+    assert "2 of 7" in shortened
+    between_rows = (2, 4) if key in FRAME_LEVEL else ()  # no row of the timeline lies within them
+    for place, each in enumerate(found.answers):
+        assert len(each.probabilities) == (0 if place in between_rows else len(found.answers[0].probabilities))
+        assert sum(each.probabilities.values()) == pytest.approx(place not in between_rows, abs=1e-3)
 
 
-@pytest.mark.parametrize("key", [*CLIP_LEVEL, *FRAME_LEVEL])
+@pytest.mark.parametrize("key", ["vaanet", "default"])
 def test_a_file_that_ends_before_it_says_is_answered_up_to_its_end(
-    key: str, tmp_path: Path, talk: Path, bundles: Bundles, timelines: Timelines
+    key: str, talk: Path, bundles: Bundles, timelines: Timelines
 ) -> None:
     timeline = timelines(key)
     longer = Timeline(timeline.columns, replace(timeline.metadata, duration_seconds=30.0))
@@ -212,38 +212,12 @@ def test_a_file_that_ends_before_it_says_is_answered_up_to_its_end(
     assert len(found.problems) == 2
 
 
-@pytest.mark.parametrize("key", [*CLIP_LEVEL, *FRAME_LEVEL])
-def test_a_turn_of_a_few_ticks_is_answered(key: str, talk: Path, bundles: Bundles, timelines: Timelines) -> None:
-    turns = [Turn(1.0, 1.1, "ann"), Turn(2.0, 2.04, "ben")]
-    found = answer_turns(talk, timelines(key), bundles(key), turns).answers
-    assert all(abs(sum(each.probabilities.values()) - 1) < 1e-3 for each in found)
-
-
-@pytest.mark.parametrize("key", CLIP_LEVEL)
-def test_a_turn_between_two_ticks_or_at_the_last_is_answered(
-    key: str, talk: Path, bundles: Bundles, timelines: Timelines
-) -> None:
-    end = timelines(key).metadata.duration_seconds
-    turns = [Turn(1.001, 1.002, "ann"), Turn(end - 0.001, end + 5, "ben")]
-    found = answer_turns(talk, timelines(key), bundles(key), turns).answers
-    assert [len(each.probabilities) for each in found] == [4, 4]
-
-
 def test_overlapping_turns_are_answered_each_by_itself(talk: Path, bundles: Bundles, timelines: Timelines) -> None:
     turns = (Turn(0.0, 6.0, "ann"), Turn(0.5, 1.5, "ben"), Turn(0.5, 4.5, "cleo"), Turn(1.0, 1.2, "ben"))
     timeline, bundle = timelines("vaanet"), bundles("vaanet")
     together = shares(answer_turns(talk, timeline, bundle, turns).answers)
     for turn, told in zip(turns, together, strict=True):
         np.testing.assert_allclose(shares(answer_turns(talk, timeline, bundle, [turn]).answers)[0], told, atol=1e-3)
-
-
-def write_sound(path: Path, samples: np.ndarray) -> Path:
-    with wave.open(str(path), "wb") as sound:
-        sound.setnchannels(1)
-        sound.setsampwidth(2)
-        sound.setframerate(16_000)
-        sound.writeframes(np.round(samples * 32767).astype("<i2").tobytes())
-    return path
 
 
 @pytest.mark.parametrize("key", [*CLIP_LEVEL, *FRAME_LEVEL])
@@ -262,30 +236,27 @@ def test_in_silence_there_is_no_turn_and_nothing_is_known_of_one_that_is_given(
     assert np.isnan([answer.arousal, answer.valence, answer.audio_weight]).all()
 
 
-@pytest.mark.parametrize("key", [*CLIP_LEVEL, *FRAME_LEVEL])
+@pytest.mark.parametrize("key", ["dialogue-attention", "default"])
 def test_sound_alone_and_pictures_alone_are_answered(key: str, talk: Path, tmp_path: Path, bundles: Bundles) -> None:
     write_clip(tmp_path / "voice.wav", arousal=0.5, valence=0.4, seconds=3.0, video=False)
     write_clip(tmp_path / "face.mp4", arousal=0.5, valence=0.4, seconds=3.0, audio=False)
     bundle, turn = bundles(key), Turn(1.0, 2.5, "ann")
 
-    def answer(path: Path, **how: str) -> tuple[TurnAnswer, Dialogue]:
-        timeline = analyze(path, bundle=bundle, **how)  # type: ignore[arg-type]  # "voice" or "face"
+    def answer(path: Path, only: Literal["voice", "face"] | None = None) -> tuple[TurnAnswer, int]:
+        """Return the answer to the turn, and how many turns there are by voice."""
+        timeline = analyze(path, bundle=bundle, only=only)
         [found] = answer_turns(path, timeline, bundle, [turn]).answers
-        return found, answer_turns(path, timeline, bundle, None)
-
-    heard, by_voice = answer(tmp_path / "voice.wav")
-    assert heard.voice_known > 0.8
-    assert heard.face_known == 0
-    assert len(by_voice.answers) >= 1
-    seen, by_voice = answer(tmp_path / "face.mp4")
-    assert seen.voice_known == 0
-    assert seen.face_known > 0.8
-    assert by_voice.answers == ()
-    for only, known in (("voice", (True, False)), ("face", (False, True))):
-        found, by_voice = answer(talk, only=only)
-        assert (found.voice_known > 0.8, found.face_known > 0.8) == known
-        assert len(by_voice.answers) == (2 if only == "voice" else 0)
         assert abs(sum(found.probabilities.values()) - 1) < 1e-3
+        return found, len(answer_turns(path, timeline, bundle, None).answers)
+
+    for heard, by_voice in (answer(tmp_path / "voice.wav"), answer(talk, "voice")):
+        assert heard.voice_known > 0.6
+        assert heard.face_known == 0
+        assert by_voice >= 1
+    for seen, by_voice in (answer(tmp_path / "face.mp4"), answer(talk, "face")):
+        assert seen.voice_known == 0
+        assert seen.face_known > 0.6
+        assert by_voice == 0
 
 
 class Watched(SystemSession):
@@ -308,9 +279,7 @@ watched: list[Watched] = []
 def test_of_a_long_turn_the_last_minute_is_looked_at_and_no_more_is_held(
     tmp_path: Path, bundles: Bundles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rng = np.random.default_rng(0)
-    loud = np.repeat(rng.uniform(0.05, 0.8, 130 * 4), 4_000) * rng.uniform(-1, 1, 130 * 16_000)
-    path, bundle = write_sound(tmp_path / "long.wav", loud), bundles("perception-attention")
+    path, bundle = write_sound(tmp_path / "long.wav", noise(130)), bundles("perception-attention")
     timeline = analyze(path, bundle=bundle)
     monkeypatch.setattr(dialogue, "SystemSession", Watched)
     turns = [Turn(0.0, 95.0, "ann"), Turn(3.0, 4.0, "ben"), Turn(35.0, 95.0, "ann"), Turn(90.0, 91.0, None)]
@@ -319,3 +288,57 @@ def test_of_a_long_turn_the_last_minute_is_looked_at_and_no_more_is_held(
     [session] = watched
     assert max(session.held) <= (60 + 10) * RATE_HZ
     assert len(session.held) <= 11  # the last thirty seconds are in no turn
+
+
+@pytest.mark.parametrize(
+    ("output", "operation", "attributes"),
+    [
+        ("shares", "Concat again", {"axis": 1}),
+        ("shares", "Concat again", {"axis": 0}),
+        ("shares", "ReduceSum", {"keepdims": 0}),
+        ("logits", "Concat again", {"axis": 1}),
+        ("logits", "ReduceSum", {"keepdims": 0}),
+    ],
+)
+def test_a_graph_of_turns_that_answers_in_another_shape_is_refused(
+    output: str,
+    operation: str,
+    attributes: dict[str, int],
+    tmp_path: Path,
+    talk: Path,
+    bundles: Bundles,
+    timelines: Timelines,
+) -> None:
+    key = "dialogue-attention"
+    other = with_answer(bundles(key), DIALOGUE, output, operation, tmp_path, **attributes)
+    with pytest.raises(BundleError, match=rf"dialogue\.onnx answers with {output} of shape \("):
+        answer_turns(talk, timelines(key), other, TURNS)
+
+
+def test_shares_of_turns_that_are_none_are_refused(
+    tmp_path: Path, talk: Path, bundles: Bundles, timelines: Timelines
+) -> None:
+    other = with_answer(bundles("dialogue-attention"), DIALOGUE, "shares", "Mul minus", tmp_path)
+    with pytest.raises(EmotraceError, match=r"explanation turns has values from .*expected shares"):
+        answer_turns(talk, timelines("dialogue-attention"), other, TURNS)
+
+
+def test_vectors_of_another_width_than_the_manifest_tells_are_refused(
+    tmp_path: Path, talk: Path, bundles: Bundles, timelines: Timelines
+) -> None:
+    bundle = bundles("dialogue-attention")
+    graph = bundle.manifest.system
+    assert isinstance(graph, ClipGraph)
+    wider = graph.model_copy(update={"vector_dim": graph.vector_dim + 1})
+    contents = {each: bundle.read(each) for each in bundle.manifest.files}
+    other = save_bundle(tmp_path / "other", bundle.manifest.model_copy(update={"system": wider}), contents)
+    with pytest.raises(BundleError, match=r"system\.onnx answers with vectors of shape"):
+        answer_turns(talk, timelines("dialogue-attention"), other, TURNS)
+
+
+def test_a_recording_that_became_shorter_is_refused(
+    tmp_path: Path, bundles: Bundles, talk: Path, timelines: Timelines
+) -> None:
+    short = write_sound(tmp_path / "short.wav", noise(2))
+    with pytest.raises(MediaError, match=r"short\.wav ends earlier than when its timeline was made"):
+        answer_turns(short, timelines("vaanet"), bundles("vaanet"), TURNS)

@@ -1,6 +1,5 @@
 """A bundle of one graph says of a file what the system said in training: the same numbers, however the file is cut."""
 
-import wave
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +23,7 @@ from emotrace.training.settings import EncoderSettings
 from emotrace.training.system_bundle import fits_a_bundle
 from emotrace.training.systems import is_clip_level
 from tests.corpora.miniature_clips import write_clip
-from tests.inference.bundles import CLASSES, bundle_of, features_of, settings_of
+from tests.inference.bundles import CLASSES, bundle_of, features_of, settings_of, write_sound
 
 KEYS = (
     *("leader-follower", "fcn-attention", "g-fbp", "ag-fbp", "am-fbp", "vaanet", "cross-modal-metric"),
@@ -155,21 +154,13 @@ def test_a_system_that_weighs_nothing_says_so(features: Path, clip: LabelledClip
         assert (NO_WEIGHTS in analyze(clip.video, bundle=bundle).metadata.problems) == told
 
 
-def write_silence(path: Path, seconds: int) -> None:
-    with wave.open(str(path), "wb") as sound:
-        sound.setnchannels(1)
-        sound.setsampwidth(2)
-        sound.setframerate(16_000)
-        sound.writeframes(bytes(2 * 16_000 * seconds))
-
-
 @pytest.mark.parametrize("seconds", [3, 62])
 def test_where_nothing_is_known_no_class_and_no_weight_is_told(
     seconds: int, features: Path, clip: LabelledClip, tmp_path: Path
 ) -> None:
     _, _, bundle = bundle_of("ag-fbp", clip, features, tmp_path)
-    write_silence(tmp_path / "silence.wav", seconds)
-    timeline = analyze(tmp_path / "silence.wav", bundle=bundle)
+    silence = write_sound(tmp_path / "silence.wav", np.zeros(seconds * 16_000))
+    timeline = analyze(silence, bundle=bundle)
     assert timeline.metadata.clip_probabilities == {}
     for name in ("arousal", "anger", "audio_weight", "video_weight"):
         assert np.isnan(timeline[name]).all()

@@ -107,7 +107,7 @@ def test_a_state_knows_no_later_step(soft: bool) -> None:
     assert not torch.allclose(found[:, 3:], expected[:, 3:])
 
 
-@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning", "ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
 @both_forms
 @torch.no_grad()
 def test_the_exported_graph_gives_the_same_numbers_for_any_number_of_clips(soft: bool, tmp_path: Path) -> None:

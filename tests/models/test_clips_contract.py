@@ -36,7 +36,6 @@ IDLE_WITH_ONE_REGION = {
     "vaanet": ("look.spatial.",),
     "positive-sample-propagation": ("localise.look.",),
     "cross-modal-metric": ("spatial.attention.query.", "spatial.attention.key."),
-    "positive-sample-propagation": ("localise.look.",),
 }
 """Parameters that say where to look: among one region there is no choice."""
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from emotrace.encoders.residual import ResidualNetwork
 from emotrace.layers.clips import Backbone, Modality
 from emotrace.models.vaanet import SnippetAttention, TemporalAttention, Vaanet, VaanetConfig
 from tests.models.clips import blank_clips, rows, shapes_within, toy_clips, toy_sizes
@@ -67,6 +68,7 @@ def test_the_frozen_encoder_takes_the_place_of_the_published_network() -> None:
 def test_the_published_sound_network_ends_in_a_map_of_eight_by_two() -> None:
     with torch.device("meta"):
         network = Vaanet(VaanetConfig(sizes=SIZES, scale="published"))
+        assert isinstance(network.sound, ResidualNetwork)
         assert network.sound.maps(torch.zeros(1, 1, 256, 32)).shape == (1, 512, 8, 2)
 
 

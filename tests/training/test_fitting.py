@@ -11,10 +11,18 @@ from emotrace.training.presets import PRESETS
 from emotrace.training.settings import override
 from emotrace.training.study import CLASS_CORPORA, TRACE_CORPORA
 
+LEARN_PERSONS = ("disentangled", "disentangled-confusion", "disentangled-alternating", "disentangled-multitask")
+
 
 @pytest.mark.parametrize("key", PRESETS)
-def test_every_preset_goes_with_composed_recordings(key: str) -> None:
-    assert why_not(key, PRESETS[key].settings, "composed") is None
+def test_every_preset_goes_with_composed_recordings_but_those_that_learn_who_speaks(key: str) -> None:
+    reason = why_not(key, PRESETS[key].settings, "composed")
+    assert reason is None if key not in LEARN_PERSONS else "who speaks, and composed does not tell" in (reason or "")
+
+
+@pytest.mark.parametrize("key", [key for key in PRESETS if key != "attention-improved-alexnet"])
+def test_every_other_preset_goes_with_actors(key: str) -> None:
+    assert why_not(key, PRESETS[key].settings, "ravdess") is None
 
 
 @pytest.mark.parametrize(
@@ -32,6 +40,15 @@ def test_every_preset_goes_with_composed_recordings(key: str) -> None:
         ("vaanet", ["modal_scaling=literal"], "composed", "weight of bimodal-attention"),
         ("vaanet", ["metric_weight=1.0"], "composed", "cross-modal-metric alone"),
         ("modular-hierarchy", ["form=abaw3"], "recola", "leader-follower alone"),
+        ("disentangled", ["score=concat"], "ravdess", "dialogue-attention alone"),
+        ("vaanet", ["supervision=weak"], "ravdess", "positive-sample-propagation alone"),
+        ("vaanet", ["utterance.system=disentangled"], "ravdess", "utterance is read by dialogue-attention"),
+        ("dialogue-attention", ["utterance.system=disentangled"], "iemocap", "set utterance.weights"),
+        ("dialogue-attention", ["utterance.weights=nowhere.safetensors"], "iemocap", "is no file"),
+        ("bimodal-attention", [], "ave", "choose a clip-level one"),
+        ("end-to-end-lstm", [], "features", "crops and waveform"),
+        ("attention-egemaps", [], "features", "hears sound"),
+        ("vaanet", ["visual.backbone=own"], "features", "sees pictures"),
     ],
 )
 def test_what_does_not_fit_is_told(key: str, assignments: list[str], corpus: str, told: str) -> None:

@@ -12,11 +12,11 @@ from emotrace.training.prediction import predict
 from emotrace.training.presets import PRESETS
 from emotrace.training.settings import SystemSettings
 from emotrace.training.system_training import DrawnStretches, train_system
-from emotrace.training.systems import PAPERS, build, load_system, reading_of, save_system, sizes_of
+from emotrace.training.systems import PAPERS, build, load_system, reading_of, save_system
 from emotrace.training.train import train
 from tests.training.tracks import sliced, track
 
-TRAINING = [track(f"t{number}", seed=number) for number in range(6)]
+TRAINING = [replace(track(f"t{number}", seed=number), subject=f"speaker {number % 2}") for number in range(6)]
 VALIDATION = [track(f"v{number}", seed=100 + number) for number in range(2)]
 TEST = track("x", seed=200)
 

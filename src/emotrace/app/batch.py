@@ -1,23 +1,24 @@
 """Jobs -> timelines on disk, one after the other; what fails is named and does not stop the rest."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from emotrace.app.console import reason
+from emotrace.app.further import EXPLAINED_SUFFIXES, TURN_SUFFIXES, Further, Writers
 from emotrace.app.inputs import ANNOTATED_SUFFIX, Job
 from emotrace.errors import EmotraceError, SettingsError
 from emotrace.timeline_schema import NO_VIDEO_TRACK
 
 if TYPE_CHECKING:
     from emotrace.bundle import Bundle
-    from emotrace.explanation import Explanation
-    from emotrace.inference.dialogue import Dialogue
     from emotrace.timeline import Timeline
     from emotrace.turns import Turn
 
+NOTHING_TO_DRAW_ON = "sound alone: there are no pictures to draw the trace on"
 Progress = Callable[[float, float | None], None]
 
 
@@ -85,37 +86,6 @@ def check_formats(formats: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(formats))
 
 
-def check_turns(path: Path | None, num_jobs: int, *, dialogue: bool) -> "tuple[Turn, ...] | None":
-    """Return the turns of a file; None without one.
-
-    Raises:
-        SettingsError: the file is none of turns, or it is not known of which recording they are.
-    """
-    if path is None:
-        return None
-    if not dialogue or num_jobs != 1:
-        found = f"{num_jobs} inputs" if dialogue else "no --dialogue"
-        raise SettingsError(
-            f"--turns {path}: there are {found}; expected --dialogue and the one recording that it is of."
-        )
-    from emotrace.turns import read_turns
-
-    return read_turns(path)
-
-
-def check_explain(bundle: "Bundle", *, explain: bool, dialogue: bool) -> bool:
-    """Return whether to explain.
-
-    Raises:
-        SettingsError: the bundle shows nothing of what is asked for.
-    """
-    if explain:
-        from emotrace.inference.explaining import check_shows
-
-        check_shows(bundle, dialogue=dialogue)
-    return explain
-
-
 def run(jobs: Sequence[Job], wishes: Wishes, start: Callable[[str], Progress]) -> Iterator[Outcome]:
     """Yield the outcome of each job as it ends; `start` is called with a job's name and gives its progress."""
     for job in jobs:
@@ -153,9 +123,9 @@ def _files(job: Job, wishes: Wishes) -> dict[str, Path]:
     if wishes.annotate:
         suffixes["annotated"] = ANNOTATED_SUFFIX
     if wishes.dialogue:
-        suffixes |= {"turns": ".turns.csv", "turns.json": ".turns.json"}
+        suffixes |= TURN_SUFFIXES
     if wishes.explain:
-        suffixes |= {"explained": ".explained.html", "explained.json": ".explained.json"}
+        suffixes |= EXPLAINED_SUFFIXES
     return {name: job.result(suffix) for name, suffix in suffixes.items()}
 
 
@@ -166,81 +136,45 @@ def _analyzed(job: Job, wishes: Wishes, progress: Progress) -> "Timeline":
 
 
 def _written(timeline: "Timeline", job: Job, files: dict[str, Path], wishes: Wishes) -> Outcome:
-    """Write every result by itself: where one cannot be written, the others are there and are told."""
+    """Write every result by itself: where one cannot be made or written, the others are there and are told."""
     written: dict[str, Path] = {}
     failures: list[str] = []
-    problems = timeline.metadata.problems
-    if "annotated" in files and any(gap.kind == NO_VIDEO_TRACK for gap in timeline.metadata.gaps):
-        files = {name: path for name, path in files.items() if name != "annotated"}
-        problems = (*problems, "sound alone: there are no pictures to draw the trace on")
-    further = _Further(job.source, timeline, wishes)
-    for name, path in files.items():
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if not further.write(name, path):
-                write(timeline, name, path, job.source)
-            written[name] = path
-        except Exception as error:
-            if wishes.debug:
-                raise
-            failures.append(f"{name}: {reason(error)}")
-    problems = (*problems, *further.problems)
+    further = Further(job.source, timeline, wishes)
+    making: list[tuple[str, Callable[[], Writers]]] = [("timeline", lambda: _own(timeline, job, wishes))]
+    if wishes.dialogue:
+        making.append(("turns", further.turns))
+    if wishes.explain:
+        making.append(("explained", further.explained))
+    for what, make in making:
+        with _failing(what, failures, wishes):
+            for name, write_to in make().items():
+                with _failing(name, failures, wishes):
+                    files[name].parent.mkdir(parents=True, exist_ok=True)
+                    write_to(files[name])
+                    written[name] = files[name]
+    unseen = (NOTHING_TO_DRAW_ON,) if wishes.annotate and not _has_video(timeline) else ()
+    problems = (*timeline.metadata.problems, *unseen, *further.problems)
     return Outcome(job.source, written, dict(timeline.summary()), problems, failure="; ".join(failures) or None)
 
 
-class _Further:
-    """What is made of a recording beside its timeline, when its first file is asked for."""
+def _own(timeline: "Timeline", job: Job, wishes: Wishes) -> Writers:
+    """Return what writes the timeline itself, and draws it where there are pictures."""
+    drawn = ("annotated",) if wishes.annotate and _has_video(timeline) else ()
+    return {kind: partial(write, timeline, kind, source=job.source) for kind in (*wishes.formats, *drawn)}
 
-    def __init__(self, source: Path, timeline: "Timeline", wishes: Wishes) -> None:
-        self._source = source
-        self._timeline = timeline
-        self._wishes = wishes
 
-    def write(self, kind: str, path: Path) -> bool:
-        """Write one result; return whether it is one of these."""
-        if kind.startswith("turns"):
-            self._write_turns(kind, path)
-        elif kind.startswith("explained"):
-            self._write_explained(kind, path)
-        return kind.startswith(("turns", "explained"))
+def _has_video(timeline: "Timeline") -> bool:
+    return not any(gap.kind == NO_VIDEO_TRACK for gap in timeline.metadata.gaps)
 
-    @property
-    def problems(self) -> tuple[str, ...]:
-        """What was wrong with the turns that were given."""
-        return self._dialogue.problems if self._wishes.dialogue and "_dialogue" in vars(self) else ()
 
-    @cached_property
-    def _dialogue(self) -> "Dialogue":
-        from emotrace.inference.dialogue import answer_turns
-
-        wishes = self._wishes
-        return answer_turns(self._source, self._timeline, wishes.bundle, wishes.turns, wishes.detector)
-
-    @cached_property
-    def _explained(self) -> "tuple[Explanation, ...]":
-        from emotrace.inference.explaining import explain, shows_clips
-
-        wishes = self._wishes
-        turns = self._dialogue.shown if wishes.dialogue else ()
-        if not shows_clips(wishes.bundle):
-            return turns
-        return (*explain(self._source, wishes.bundle, only=wishes.only, detector=wishes.detector), *turns)
-
-    def _write_turns(self, kind: str, path: Path) -> None:
-        from emotrace.turn_table import write_turns_csv, write_turns_json
-
-        if kind == "turns":
-            write_turns_csv(path, self._dialogue.answers, self._dialogue.classes)
-        else:
-            write_turns_json(path, self._dialogue.answers, self._timeline.summary())
-
-    def _write_explained(self, kind: str, path: Path) -> None:
-        from emotrace.explanation import write_explanations_json
-        from emotrace.explanation_page import write_explanations
-
-        write = write_explanations if kind == "explained" else write_explanations_json
-        classes = self._timeline.metadata.clip_probabilities
-        write(path, self._explained, source_name=self._source.name, clip_probabilities=classes)
+@contextmanager
+def _failing(what: str, failures: list[str], wishes: Wishes) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        if wishes.debug:
+            raise
+        failures.append(f"{what}: {reason(error)}")
 
 
 def write(timeline: "Timeline", kind: str, path: Path, source: Path) -> None:

@@ -145,7 +145,7 @@ def analyze(
     Exit status: 0 all done, 1 some inputs failed (each is named with its reason), 2 wrong usage.
     """
     with console.errors_as_lines(debug):
-        from emotrace.app import batch
+        from emotrace.app import batch, further
         from emotrace.app.inputs import find_jobs
         from emotrace.bundle import load_bundle
         from emotrace.errors import BundleError, SettingsError
@@ -163,8 +163,8 @@ def analyze(
             detector=None if detector is None else detector.value,
             annotate=annotate,
             dialogue=dialogue,
-            turns=batch.check_turns(turns, len(jobs), dialogue=dialogue),
-            explain=batch.check_explain(loaded, explain=explain, dialogue=dialogue),
+            turns=further.check_turns(turns, len(jobs), dialogue=dialogue),
+            explain=further.check_explain(loaded, explain=explain, dialogue=dialogue),
             skip_existing=skip_existing,
             debug=debug,
         )

@@ -94,7 +94,8 @@ def corpus_text(name: str) -> str:
         sizes = ", ".join(f"{part['name']} ({readable(part['bytes'])})" for part in parts)
         whole = readable(sum(part["bytes"] for part in parts))
         found["download"] = f"{whole} in {len(parts)} parts: {sizes}" if parts else "not by emotrace, see homepage"
-        found["classes"] = ", ".join(found["classes"]) or "none: arousal and valence over time"
+        without = "your own, or" if found["task"] == "tables" else "none:"
+        found["classes"] = ", ".join(found["classes"]) or f"{without} arousal and valence over time"
         found["layout"] = "\n  " + found["layout"].replace("\n", "\n  ")
     return "\n".join(f"{key}: {value}" for key, value in found.items())
 

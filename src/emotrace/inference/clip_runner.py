@@ -151,8 +151,10 @@ class ClipRunner:
         logits, shares = [], []
         for first in range(0, len(newest), WINDOWS_AT_ONCE):
             some = newest[first : first + WINDOWS_AT_ONCE]
-            found = self._turns.run(*_padded(some))
+            inputs = _padded(some)
+            found = self._turns.run(*inputs)
             check_shape(DIALOGUE, "logits", found[0], (len(some), len(self.graph.classes)))
+            check_shape(DIALOGUE, "shares", found[1], inputs[-1].shape)
             logits.append(found[0])
             shares += [row[: len(vectors)] for row, (vectors, _) in zip(found[1], some, strict=True)]
         return np.concatenate(logits), shares

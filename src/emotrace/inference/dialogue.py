@@ -12,21 +12,22 @@ from typing import Literal
 import numpy as np
 
 from emotrace.bundle import Bundle
-from emotrace.bundle_graphs import WHOLE_SECONDS, WINDOWS_AT_ONCE
+from emotrace.bundle_graphs import WHOLE_SECONDS, ClipGraph
+from emotrace.errors import MediaError
 from emotrace.explanation import Explanation, explained
-from emotrace.features.extract import extract
-from emotrace.features.faces import Detector, make_detector
-from emotrace.inference.clip_runner import ClipRunner, Looked, window
+from emotrace.inference.clip_runner import ClipRunner, window
 from emotrace.inference.history import History
+from emotrace.inference.rereading import features_again
 from emotrace.inference.session import softmax
-from emotrace.inference.system_session import SystemSession, open_session
+from emotrace.inference.system_session import SystemSession
 from emotrace.labels import EMOTIONS
-from emotrace.media import open_clip
 from emotrace.timeline import NO_AUDIO_TRACK, NO_SPEECH, Timeline
 from emotrace.turn_table import TurnAnswer, average
 from emotrace.turns import Turn, clipped, turns_by_voice
-from emotrace.types import FloatArray, IntArray
+from emotrace.types import Features, FloatArray, IntArray
 
+NO_TURN = "no turn was found, as no speech was heard: give a file of turns"
+"""Stands among the problems where turns were to be taken by voice."""
 _MAX_SHOWN_TURNS = 200
 """Of an explanation: a matrix of more is not read by anybody."""
 
@@ -38,7 +39,7 @@ class Dialogue:
     Attributes:
         answers: one per turn, in order of time.
         classes: that the bundle tells.
-        problems: what was wrong with the turns that were given.
+        problems: what was wrong with the turns.
         shown: how turns were heard in each other's context, of a bundle that does so.
     """
 
@@ -46,6 +47,25 @@ class Dialogue:
     classes: tuple[str, ...]
     problems: tuple[str, ...]
     shown: tuple[Explanation, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class _Heard:
+    """What is known of a turn by itself.
+
+    Attributes:
+        made: [1, C] logits, or the vector [1, D] of a graph that hears turns in context.
+        audio_weight: of the graph.
+        is_known: whether it looked at any voice or face.
+        voice_known: share of the ticks with a voice.
+        face_known: share of the ticks with a face.
+    """
+
+    made: FloatArray
+    audio_weight: float
+    is_known: bool
+    voice_known: float
+    face_known: float
 
 
 def answer_turns(
@@ -65,96 +85,82 @@ def answer_turns(
         detector: of faces, as of the timeline; None for the recipe's.
 
     Raises:
-        MediaError: the file cannot be read.
+        MediaError: the file cannot be read, or is not the one of the timeline any more.
         BundleError: a network is damaged.
+        EmotraceError: a graph gives shares of turns that are none.
     """
-    problems: tuple[str, ...] = ()
-    if turns is None:
-        found = _spoken(timeline)
-    else:
-        found, problems = clipped(turns, timeline.metadata.duration_seconds)
-    session = open_session(bundle)
-    if not isinstance(session, SystemSession) or session.clips is None:
+    found, problems = _within(timeline, turns)
+    graph = bundle.manifest.system
+    if not isinstance(graph, ClipGraph):
         return Dialogue(average(timeline, found), EMOTIONS, problems, ())
-    spans = _spans(found, bundle.recipe.label_rate_hz)
-    only = timeline.metadata.settings.only
-    finder = None if only == "voice" else make_detector(detector or bundle.recipe.video.detector)
-    ended = _looked(path, session, session.clips, finder, spans, hear=only != "face")
-    looked = sorted(ended, key=lambda each: each[0])  # as they begin
-    logits, shares = _told(session.clips, [each[1] for each in looked], found)
-    answers = tuple(
-        _answer(session.clips, turn, made, row, voice, face)
-        for turn, (_, made, voice, face), row in zip(found, looked, logits, strict=True)
-    )
-    return Dialogue(answers, session.clips.graph.classes, problems, _shown(shares, found))
+    if not found:
+        return Dialogue((), graph.classes, problems, ())
+    session = SystemSession(bundle)
+    assert session.clips is not None
+    with features_again(path, bundle.recipe, timeline.metadata.settings.only, detector) as blocks:
+        heard = dict(_heard(session, session.clips, blocks, _spans(timeline, found)))
+    if len(heard) < len(found):
+        raise MediaError(f"{path.name} ends earlier than when its timeline was made: analyse it again.")
+    in_order = [heard[place] for place in range(len(found))]
+    logits, shares = _told(session.clips, np.concatenate([each.made for each in in_order]), found)
+    answers = tuple(map(_answer, [session.clips] * len(found), found, in_order, logits))
+    return Dialogue(answers, graph.classes, problems, _shown(shares, found))
 
 
-def _spoken(timeline: Timeline) -> tuple[Turn, ...]:
-    spoken = ~timeline.inside(NO_SPEECH, NO_AUDIO_TRACK)
-    if timeline.metadata.settings.only == "face":
-        spoken[:] = False
-    return turns_by_voice(timeline["time"], spoken, timeline.metadata.settings.label_rate_hz)
+def _within(timeline: Timeline, turns: Sequence[Turn] | None) -> tuple[tuple[Turn, ...], tuple[str, ...]]:
+    """Return the turns within what was read of the recording, and what is wrong with them."""
+    rate_hz = timeline.metadata.settings.label_rate_hz
+    end = min(timeline.metadata.duration_seconds, float(timeline["time"][-1]) + 1 / rate_hz)
+    if turns is not None:
+        return clipped(turns, end)
+    spoken = ~timeline.inside(NO_SPEECH, NO_AUDIO_TRACK) & (timeline.metadata.settings.only != "face")
+    found, _ = clipped(turns_by_voice(timeline["time"], spoken, rate_hz), end)
+    return found, () if found else (NO_TURN,)
 
 
-def _spans(turns: Sequence[Turn], rate_hz: float) -> list[tuple[int, int]]:
+def _spans(timeline: Timeline, turns: Sequence[Turn]) -> list[tuple[int, int]]:
     """Return the first tick of each turn and the one after its last; of a long turn the last minute is looked at."""
-    spans = []
-    for turn in turns:
-        first = round(turn.start_seconds * rate_hz)
-        stop = max(first + 1, round(turn.end_seconds * rate_hz))
-        spans.append((max(first, stop - round(WHOLE_SECONDS * rate_hz)), stop))
-    return spans
+    time, longest = timeline["time"], round(WHOLE_SECONDS * timeline.metadata.settings.label_rate_hz)
+    edges = np.array([(turn.start_seconds, turn.end_seconds) for turn in turns])
+    first, stop = np.searchsorted(time, edges - 1e-6).T
+    first = np.minimum(first, len(time) - 1)
+    stop = np.maximum(stop, first + 1)  # of a turn between two ticks the next one
+    return list(zip(np.maximum(first, stop - longest).tolist(), stop.tolist(), strict=True))
 
 
-def _looked(
-    path: Path,
-    session: SystemSession,
-    clips: ClipRunner,
-    finder: Detector | None,
-    spans: Sequence[tuple[int, int]],
-    *,
-    hear: bool,
-) -> Iterator[tuple[int, Looked, float, float]]:
-    """Yield the place of each turn, what the graph makes of it, and the shares of its ticks with voice and face.
+def _heard(
+    session: SystemSession, clips: ClipRunner, blocks: Iterator[Features], spans: Sequence[tuple[int, int]]
+) -> Iterator[tuple[int, _Heard]]:
+    """Yield the place of each turn and what is known of it, as they end.
 
-    They come as they end: the past is forgotten from where no turn that goes on has begun.
+    The past is forgotten from where no turn that goes on has begun.
     """
-    waiting = sorted(range(len(spans)), key=lambda place: spans[place][1])
+    waiting = sorted(range(len(spans)), key=lambda place: spans[place][1], reverse=True)
     history = session.empty_history()
-    with open_clip(path) as clip:
-        for features in extract(clip, session.bundle.recipe, finder, hear=hear):
-            history = session.extended(history, features)
-            while waiting and spans[waiting[0]][1] <= history.stop_tick:
-                yield _look(clips, history, waiting[0], spans[waiting[0]])
-                del waiting[0]
-            first = min((spans[place][0] for place in waiting), default=history.stop_tick)
-            history = history.last(max(0, history.stop_tick - first))
-    for place in waiting:  # that end within the last tick
-        yield _look(clips, history, place, spans[place])
+    for block in blocks:
+        history = session.extended(history, block)
+        while waiting and spans[waiting[-1]][1] <= history.stop_tick:
+            place = waiting.pop()
+            first, stop = spans[place]
+            yield place, _hear(clips, window(history, first - history.first_tick, stop - history.first_tick))
+        if not waiting:
+            return
+        history = history.last(max(0, history.stop_tick - min(spans[place][0] for place in waiting)))
 
 
-def _look(clips: ClipRunner, history: History, place: int, span: tuple[int, int]) -> tuple[int, Looked, float, float]:
-    first = min(max(0, span[0] - history.first_tick), max(0, len(history) - 1))
-    turn = window(history, first, max(first + 1, span[1] - history.first_tick))
-    heard, seen = turn.audio_valid & (turn.voice_index >= 0), turn.face_index >= 0
-    return place, clips.look([turn]), float(heard.mean()), float(seen.mean())
+def _hear(clips: ClipRunner, turn: History) -> _Heard:
+    looked = clips.look([turn])
+    voice, face = turn.audio_valid & (turn.voice_index >= 0), turn.face_index >= 0
+    weight, is_known = float(looked.audio_weight[0]), bool(looked.known[0])
+    return _Heard(looked.made, weight, is_known, float(voice.mean()), float(face.mean()))
 
 
-def _told(clips: ClipRunner, looked: Sequence[Looked], turns: Sequence[Turn]) -> tuple[FloatArray, list[FloatArray]]:
+def _told(clips: ClipRunner, made: FloatArray, turns: Sequence[Turn]) -> tuple[FloatArray, list[FloatArray]]:
     """Return logits [N, C] of the turns, and for each its shares of the newest turns so far; none without context."""
-    if not looked:
-        return np.zeros((0, len(clips.graph.classes)), dtype=np.float32), []
-    made = np.concatenate([each.made for each in looked])
     if not clips.graph.turns:
         return made, []
     who = _speakers(turns)
-    logits, shares = [], []
-    for first in range(0, len(made), WINDOWS_AT_ONCE):
-        rows = range(first, min(len(made), first + WINDOWS_AT_ONCE))
-        found = clips.converse([(made[: row + 1], who[: row + 1]) for row in rows])
-        logits.append(found[0])
-        shares += found[1]
-    return np.concatenate(logits), shares
+    return clips.converse([(made[: row + 1], who[: row + 1]) for row in range(len(made))])
 
 
 def _speakers(turns: Sequence[Turn]) -> IntArray:
@@ -168,14 +174,12 @@ def _speakers(turns: Sequence[Turn]) -> IntArray:
     return np.asarray(numbers, dtype=np.int64)
 
 
-def _answer(
-    clips: ClipRunner, turn: Turn, looked: Looked, logits: FloatArray, voice_known: float, face_known: float
-) -> TurnAnswer:
-    if not looked.known[0]:
-        return TurnAnswer(turn, {}, np.nan, np.nan, np.nan, voice_known, face_known)
+def _answer(clips: ClipRunner, turn: Turn, heard: _Heard, logits: FloatArray) -> TurnAnswer:
+    if not heard.is_known:
+        return TurnAnswer(turn, {}, np.nan, np.nan, np.nan, heard.voice_known, heard.face_known)
     arousal, valence = clips.placed(logits[None])[0].tolist()
     shares = clips.named(softmax(logits[None])[0])
-    return TurnAnswer(turn, shares, arousal, valence, float(looked.audio_weight[0]), voice_known, face_known)
+    return TurnAnswer(turn, shares, arousal, valence, heard.audio_weight, heard.voice_known, heard.face_known)
 
 
 def _shown(shares: Sequence[FloatArray], turns: Sequence[Turn]) -> tuple[Explanation, ...]:
@@ -189,5 +193,5 @@ def _shown(shares: Sequence[FloatArray], turns: Sequence[Turn]) -> tuple[Explana
         seen = min(len(newest), row + 1)
         table[row, row + 1 - seen : row + 1] = newest[len(newest) - seen :]
     shown = turns[before:]
-    times = [turn.start_seconds for turn in shown]
-    return (explained("turns", table, row_times=times, speakers=[turn.speaker for turn in shown]),)
+    times, speakers = [turn.start_seconds for turn in shown], [turn.speaker for turn in shown]
+    return (explained("turns", table, row_times=times, speakers=speakers, first_turn=before + 1),)

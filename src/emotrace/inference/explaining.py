@@ -6,16 +6,15 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from emotrace.bundle import Bundle
+from emotrace.bundle import SYSTEM, Bundle
 from emotrace.bundle_graphs import WHOLE_SECONDS, ClipGraph
 from emotrace.errors import MediaError, SettingsError
 from emotrace.explanation import Explanation, explained
-from emotrace.features.extract import extract
-from emotrace.features.faces import make_detector
+from emotrace.inference.answers import check_shape
 from emotrace.inference.clip_runner import glanced
 from emotrace.inference.history import History
-from emotrace.inference.system_session import SystemSession, open_session
-from emotrace.media import open_clip
+from emotrace.inference.rereading import features_again
+from emotrace.inference.system_session import SystemSession
 from emotrace.types import FloatArray
 
 
@@ -52,19 +51,20 @@ def explain(
 
     Raises:
         MediaError: the file cannot be read, or is too long to be one clip.
-        BundleError: a network is damaged.
+        BundleError: a network is damaged, or shows something of another shape than the manifest tells.
+        EmotraceError: what it shows is no shares.
     """
-    session = open_session(bundle)
-    assert isinstance(session, SystemSession)
+    session = SystemSession(bundle)
     assert session.clips is not None
-    history = _history(path, session, only, detector)
-    looked, graph = glanced(session.clips.graph, history), session.clips.graph
-    shown = session.clips.look([history]).shown
-    rate_hz = bundle.recipe.label_rate_hz
-    pictures = looked.picture_ticks.mean(axis=1) / rate_hz
+    history, graph = _history(path, session, only, detector), session.clips.graph
+    looked, rate_hz = glanced(graph, history), bundle.recipe.label_rate_hz
+    pictures = looked.picture_ticks.ravel() / rate_hz
     sound = looked.sound_ticks.ravel().astype(np.float64) / rate_hz
     edges: NDArray[np.float64] = np.linspace(0, len(history) / rate_hz, graph.sampling[0] + 1)
     parts = np.stack([edges[:-1], edges[1:]], axis=1)
+    shown = session.clips.look([history]).shown
+    for name, values in zip(graph.explains, shown, strict=True):
+        check_shape(SYSTEM, name, values, _shape(name, values, graph))
     return tuple(
         _one(name, values[0], pictures, sound, parts, graph.classes)
         for name, values in zip(graph.explains, shown, strict=True)
@@ -77,11 +77,9 @@ def _history(
     only: Literal["voice", "face"] | None,
     detector: Literal["auto", "yunet", "haar"] | None,
 ) -> History:
-    recipe = session.bundle.recipe
-    finder = None if only == "voice" else make_detector(detector or recipe.video.detector)
-    history = session.empty_history()
-    with open_clip(path) as clip:
-        for features in extract(clip, recipe, finder, hear=only != "face"):
+    recipe, history = session.bundle.recipe, session.empty_history()
+    with features_again(path, recipe, only, detector) as blocks:
+        for features in blocks:
             history = session.extended(history, features)
             if len(history) > WHOLE_SECONDS * recipe.label_rate_hz:
                 raise MediaError(
@@ -89,6 +87,19 @@ def _history(
                     "clip: cut it, with ffmpeg for instance."
                 )
     return history
+
+
+def _shape(name: str, found: FloatArray, graph: ClipGraph) -> tuple[int, ...]:
+    """Return the shape of what is shown under a name; sound may have been put in groups of as many frames each."""
+    snippets, pictures, segments, frames = graph.sampling
+    groups = found.shape[-1] if found.ndim else 0
+    sound = groups if groups and segments * frames % groups == 0 else segments * frames
+    return {
+        "alignment": (1, snippets * pictures, sound),
+        "perception": (1, snippets * pictures, len(graph.classes)),
+        "segments": (1, snippets, len(graph.classes)),
+        "propagation": (1, snippets, snippets),
+    }[name]
 
 
 def _one(
@@ -99,7 +110,7 @@ def _one(
     parts: NDArray[np.float64],
     classes: tuple[str, ...],
 ) -> Explanation:
-    """Return one explanation with its times; the sound of a system that groups frames has fewer columns than frames."""
+    """Return one explanation with its times."""
     if name == "alignment":
         groups = sound.reshape(values.shape[1], -1).mean(axis=1)
         return explained(name, values, row_times=pictures, column_times=groups)

@@ -177,6 +177,12 @@ class Network:
             raise BundleError(
                 f"{name} has the inputs and outputs {found}, expected {inputs} and {outputs}: export the bundle again."
             )
+        for each in self._session.get_outputs():
+            if each.type != "tensor(float)":
+                raise BundleError(
+                    f"{name} answers with {each.name} of type {each.type}, expected tensor(float): "
+                    "export the bundle again."
+                )
         self._name, self._inputs, self._outputs = name, inputs, outputs
 
     def run(self, *arrays: NDArray[np.generic]) -> list[FloatArray]:

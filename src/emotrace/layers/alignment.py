@@ -24,7 +24,7 @@ def linear_weights(steps: int, groups: int) -> Tensor:
 
 
 def linear_shares(weights: Tensor, spoken: Tensor) -> Tensor:
-    """Return [B, T]: a step's weights [T], kept for the groups known [B, T], summing to one; zero where none is kept."""
+    """Return [B, T]: a step's weights [T], kept for the groups known [B, T], summing to one; zero if none is kept."""
     kept = torch.where(spoken, weights, 0.0)
     return kept / kept.sum(dim=-1, keepdim=True).clamp(min=torch.finfo(kept.dtype).tiny)
 

@@ -64,7 +64,8 @@ class PerceptionAttention(nn.Module):
     """Sound aligned to the pictures, an LSTM over both, and what each emotion finds among its states.
 
     With s_t the states, gamma_tk how much step t counts for class k, r_k = sum over t of gamma_tk s_t, and p_k and q_k
-    learnt, the logit of class k is p_k^T r_k + q_k.
+    learnt, the logit of class k is p_k^T r_k + q_k. The sums are over the steps that are known: there is a face, or some
+    known sound is aligned to the step, as attention does at every step of a clip that has any.
     """
 
     Config = PerceptionAttentionConfig
@@ -128,7 +129,6 @@ class PerceptionAttention(nn.Module):
         seen = torch.where(shown[..., None], self.see(vectors).relu(), 0.0)
         groups, spoken = grouped(clips.sound, clips.sound_valid, FRAMES_OF_GROUP)
         states, shares = self.join(seen, self.hear(groups)[0], spoken)
-        # A step is known where its own face is, or where any known sound is aligned to it.
         known = (shown | (shares > 0).any(dim=-1))[..., None].expand(-1, -1, self.classify.out_features)
         scores = torch.zeros_like(known, dtype=states.dtype) if self.perceive is None else self.perceive(states)
         return states, shares, masked_softmax(scores, known, dim=1)

@@ -19,6 +19,7 @@ from emotrace.training.clip_system import StandardisedClipSystem
 from emotrace.training.dialogues import DrawnDialogues
 from emotrace.training.prediction import predict, predict_classes
 from emotrace.training.run import fit, optimiser, seeded, tell_epoch
+from emotrace.training.segments import segment_accuracy
 from emotrace.training.settings import SystemSettings
 from emotrace.training.systems import build, clip_reading_of, frozen_encoders, hears_dialogues, sizes_of
 from emotrace.training.tracks import Track
@@ -95,8 +96,15 @@ class ClipLearner(lightning.LightningModule):
         return loss
 
     def validation_step(self, batch: int, batch_index: int) -> None:
-        """Judge all validation recordings at once: by their recall, or by the mean CCC of arousal and valence."""
-        found = self._recall() if self.whole else self._mean_ccc()
+        """Judge all validation recordings at once: by their recall, or by the mean CCC of arousal and valence.
+
+        Where a clip has parts of other classes, by how many parts are told rightly, of a system that tells parts.
+        """
+        if self.whole:
+            parts = segment_accuracy(self.system, self.settings, self.held_out)
+            found = self._recall() if parts is None else parts
+        else:
+            found = self._mean_ccc()
         self.log("validation_score", found, batch_size=1)
 
     def _recall(self) -> float:

@@ -113,9 +113,11 @@ def resolve(keys: Sequence[str], corpus: str, *, has_emotions: bool | None = Non
 def _what_hinders(key: str, corpus: str, has_emotions: bool | None) -> str | None:
     """Return why a key cannot run on a corpus, None where it can."""
     if key in PRESETS:
-        return why_not(key, PRESETS[key].settings, corpus, has_emotions=has_emotions)
-    if corpus in (*CLASS_CORPORA, TABLES):
-        return f"{key}: face networks learn arousal or valence of pictures over time, which {corpus} has not."
+        return why_not(key, fitted(PRESETS[key].settings, corpus), corpus, has_emotions=has_emotions)
+    if corpus in CLASS_CORPORA:
+        return f"{key}: face networks learn arousal or valence over time, and {corpus} has classes of clips."
+    if corpus == TABLES:
+        return f"{key}: face networks see pictures, and feature tables have none."
     return None
 
 

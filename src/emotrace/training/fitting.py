@@ -8,7 +8,7 @@ from emotrace.recipe import SLICE_FRONT_ENDS
 from emotrace.training.default import RECIPE
 from emotrace.training.settings import ABLATED, SystemSettings, UtteranceSettings
 from emotrace.training.study import CLASS_CORPORA, EMOTION_CORPORA, EVENT_CORPORA, TABLES, WITHOUT_PERSONS
-from emotrace.training.systems import is_clip_level, reading_of, turn_settings
+from emotrace.training.systems import is_clip_level, reading_of, startable, turn_settings
 
 _HEARS: Mapping[str, str] = MappingProxyType(
     {
@@ -23,6 +23,8 @@ _HEARS: Mapping[str, str] = MappingProxyType(
     }
 )
 """The front end of the systems that read slices of a spectrogram; the others read none."""
+_READS_ROWS = "descriptors"
+"""What a frame-level system of these reads whose voice is encoded already: a row of features at each step."""
 
 
 def why_not(name: str, settings: SystemSettings, corpus: str, *, has_emotions: bool | None = None) -> str | None:
@@ -51,7 +53,10 @@ def fitted(settings: SystemSettings, corpus: str) -> SystemSettings:
     """Return the settings of a preset as a corpus needs them: of feature tables the voice is encoded already."""
     if corpus != TABLES:
         return settings
-    return settings.model_copy(update={"audio": settings.audio.model_copy(update={"backbone": "frozen"})})
+    chosen: dict[str, object] = {"audio": settings.audio.model_copy(update={"backbone": "frozen"})}
+    if settings.front_end in SLICE_FRONT_ENDS and not is_clip_level(settings):
+        chosen["front_end"] = _READS_ROWS
+    return settings.model_copy(update=chosen)
 
 
 def _of_tables(settings: SystemSettings) -> str | None:
@@ -83,6 +88,8 @@ def _of_corpus(settings: SystemSettings, corpus: str, has_emotions: bool) -> str
 
 def _of_front_end(settings: SystemSettings) -> str | None:
     wanted = _HEARS.get(turn_settings(settings).system)
+    if wanted is not None and settings.audio.backbone == "frozen" and not is_clip_level(settings):
+        wanted = _READS_ROWS
     if wanted is not None and settings.front_end != wanted:
         return f"front_end={settings.front_end} does not fit {settings.system}, which reads {wanted}."
     if wanted is None and settings.front_end in SLICE_FRONT_ENDS:
@@ -93,9 +100,10 @@ def _of_front_end(settings: SystemSettings) -> str | None:
 
 
 def _of_encoders(settings: SystemSettings) -> str | None:
+    for name, each in startable(settings).items():
+        if each.weights is not None and not each.weights.is_file():
+            return f"{name}.weights={each.weights} is no file: give the file with the weights."
     for name, told in (("visual", settings.visual), ("audio", settings.audio)):
-        if told.weights is not None and not told.weights.is_file():
-            return f"{name}.weights={told.weights} is no file: give the file with the weights."
         if told.weights is not None and told.backbone != "own":
             return f"{name}.weights needs {name}.backbone=own: the frozen encoder has its weights."
         if told.frozen and told.weights is None:
@@ -113,6 +121,8 @@ def _of_rest(settings: SystemSettings) -> str | None:
         )
     if settings.utterance != UtteranceSettings() and settings.system != "dialogue-attention":
         return f"utterance is read by dialogue-attention alone, and the system is {settings.system}."
+    if settings.utterance.system == "own" and settings.utterance.weights is not None:
+        return "utterance.weights are of a system that was trained before: set utterance.system to its key."
     if settings.utterance.system != "own" and settings.utterance.weights is None:
         return (
             f"utterance.system={settings.utterance.system} stays as it was trained before: "

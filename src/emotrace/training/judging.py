@@ -15,7 +15,8 @@ from emotrace.training.clip_system import StandardisedClipSystem
 from emotrace.training.comparison_rows import SHARES
 from emotrace.training.hardship import KINDS, MODALITIES, Hardship, Kind, Modality, endure, mixed
 from emotrace.training.identity_probe import probe
-from emotrace.training.prediction import answer_clips, predict, predict_classes, segments_told
+from emotrace.training.prediction import answer_clips, predict, predict_classes
+from emotrace.training.segments import segment_accuracy
 from emotrace.training.settings import SystemSettings
 from emotrace.training.systems import AnySystem
 from emotrace.training.tracks import Track
@@ -137,13 +138,8 @@ def _segment_figures(
     system: StandardisedClipSystem, settings: SystemSettings, test: Sequence[Track]
 ) -> dict[str, float]:
     """Return how many parts of the clips are told rightly, where the class does not hold throughout."""
-    if all(bool((track.emotion == track.emotion[0]).all()) for track in test):
-        return {}
-    pairs = [pair for track in test if (pair := segments_told(system, settings, track)) is not None]
-    if not pairs:
-        return {}
-    truth, told = (np.concatenate(parts) for parts in zip(*pairs, strict=True))
-    return {"segment_accuracy": metrics.accuracy(truth, told, truth >= 0)}
+    found = segment_accuracy(system, settings, test)
+    return {} if found is None else {"segment_accuracy": found}
 
 
 def _recall(truth: NDArray[np.float64], told: NDArray[np.float64]) -> float:

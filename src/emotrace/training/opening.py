@@ -286,7 +286,7 @@ def open_split(
     else:
         judged = tuple(of_split(_rated(corpus, root, challenge or ChallengeSettings()), split))
     if not judged:
-        raise CorpusError(f"{root} holds nothing of the split {split}: choose another --split, or copy the whole corpus.")
+        raise CorpusError(f"{root} holds nothing of the split {split}: choose another --split, or copy all of it.")
     roles: dict[str, tuple[Item, ...]] = {"train": (), "validation": (), "test": judged}
     return Study(corpus, root, roles, f"The {split} split.", output / "features", classes=classes)
 

@@ -5,16 +5,17 @@ from typing import Any
 
 import torch
 
-from emotrace.layers.clips import ClipAnswer, Clips, Explains
+from emotrace.corpora.labelled import BACKGROUND
+from emotrace.layers.clips import ClipAnswer
 from emotrace.layers.heads import circumplex_mean
 from emotrace.layers.steps import SystemOutput
 from emotrace.training.clip_batches import ClipReading
 from emotrace.training.clip_system import StandardisedClipSystem
 from emotrace.training.dialogues import of_dialogues, sliding
+from emotrace.training.segments import segment_shares, tells_segments
 from emotrace.training.settings import SystemSettings
 from emotrace.training.systems import AnySystem, StandardisedSystem, clip_reading_of, hears_dialogues, reading_of
 from emotrace.training.tracks import Reading, Track, on_ticks
-from emotrace.types import IntArray
 from emotrace.windows import average_overlaps, overlapping
 
 _WINDOWS_AT_ONCE = 32
@@ -48,8 +49,20 @@ def predict_classes(system: AnySystem, settings: SystemSettings, tracks: Sequenc
     anything is known.
     """
     if isinstance(system, StandardisedClipSystem):
+        if BACKGROUND in system.sizes.classes:
+            return torch.stack([_event(system, settings, track) for track in tracks])
         return answer_clips(system, settings, tracks).logits.softmax(dim=-1)
     return torch.stack([_mean_class(system, settings, track.without(settings.only)) for track in tracks])
+
+
+def _event(system: StandardisedClipSystem, settings: SystemSettings, track: Track) -> torch.Tensor:
+    """Return [C]: probabilities of the event of a clip, which is never background, though parts of the clip are."""
+    if tells_segments(system):
+        shares = segment_shares(system, settings, track)[1].mean(dim=0)
+    else:
+        shares = answer_clips(system, settings, [track]).logits[0].softmax(dim=-1)
+    shares[system.sizes.classes.index(BACKGROUND)] = 0
+    return shares / shares.sum().clamp(min=1e-9)
 
 
 def _mean_class(system: StandardisedSystem, settings: SystemSettings, track: Track) -> torch.Tensor:
@@ -69,26 +82,6 @@ def answer_clips(system: StandardisedClipSystem, settings: SystemSettings, track
         for row, place in enumerate(places):
             answers[place] = ClipAnswer(*(part[row : row + 1] for part in said))
     return ClipAnswer(*(torch.cat(parts) for parts in zip(*filter(None, answers), strict=True)))
-
-
-@torch.inference_mode()
-def segments_told(
-    system: StandardisedClipSystem, settings: SystemSettings, track: Track
-) -> tuple[IntArray, IntArray] | None:
-    """Return the class in the middle of each part of a recording, -1 where unknown, and the one that is told.
-
-    A recording whose class changes is cut into windows, one after the other. None of a system that tells no parts.
-    """
-    inner = system.system
-    if not isinstance(inner, Explains) or "segments" not in inner.explanations:
-        return None
-    heard = track.without(settings.only)
-    window = round(settings.window_seconds * track.ticks_per_second)
-    spans = [(0, len(heard))] if track.label >= 0 else sliding(len(heard), window, window)
-    clips = clip_reading_of(settings, track.ticks_per_second).batch([heard] * len(spans), spans)
-    shown = system.explain(Clips(*(part.to(system.mean.device) for part in clips)))
-    told: torch.Tensor = shown[inner.explanations.index("segments")].argmax(dim=-1)
-    return clips.part_label.flatten().numpy(), told.flatten().cpu().numpy()
 
 
 def mean_shares(outputs: Sequence[SystemOutput]) -> torch.Tensor:
