@@ -43,7 +43,7 @@ class Glance:
         sound: [A, F] rows of the voice inputs, each a slice of a spectrogram.
         frames: [A, F] frame of the slice.
         picture_ticks: [V, P] ticks from the start of the window to each picture.
-        sound_ticks: [A, F] and to each frame of sound, with their fractions.
+        sound_ticks: [A, F] and to each frame of sound, with their fractions; a slice ends at its tick.
     """
 
     pictures: IntArray
@@ -81,7 +81,7 @@ def glance(
         voice_index[frames // slice_frames],
         frames % slice_frames,
         looked * picture_ticks,
-        (frames / slice_frames).astype(np.float32),
+        np.maximum(0, frames / slice_frames - 1).astype(np.float32),
     )
 
 

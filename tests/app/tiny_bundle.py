@@ -176,7 +176,7 @@ def _dialogue(share: float) -> bytes:
         ],
         {"vectors": ("N", "T", _AUDIO), "speaker": ("N", "T"), "known": ("N", "T")},
         {"logits": ("N", len(CLASSES)), "shares": ("N", "T")},
-        {"turns": np.array([1]), "to_logits": _ramp(_AUDIO, len(CLASSES)), "share": np.float32(share)},
+        {"turns": np.array([1]), "to_logits": _ramp(_AUDIO, len(CLASSES)), "share": np.array(share, np.float32)},
     )
 
 

@@ -23,14 +23,19 @@ def append(root: Path, name: str, line: str) -> None:
         file.write(line + "\n")
 
 
+def video_of(clip: LabelledClip) -> str:
+    assert clip.video is not None
+    return clip.video.stem
+
+
 def splits_of(clips: list[LabelledClip], video: str) -> list[tuple[str, str]]:
-    return [(clip.split, clip.label) for clip in clips if clip.subject == video]
+    return [(clip.split, clip.label) for clip in clips if video_of(clip) == video]
 
 
 def clip_of(root: Path, line: str) -> LabelledClip:
     (root / "AVE" / f"{NEW}.mp4").touch()
     append(root, "testSet.txt", line)
-    [clip] = [each for each in ave.read(root) if each.subject == NEW]
+    [clip] = [each for each in ave.read(root) if video_of(each) == NEW]
     return clip
 
 
@@ -60,13 +65,13 @@ def test_a_line_that_names_the_columns_is_passed_over(tmp_path: Path) -> None:
     assert ave.read(root) == before
 
 
-def test_a_video_with_two_events_gives_two_clips_of_one_subject(tmp_path: Path) -> None:
+def test_a_video_with_two_events_gives_a_clip_for_each(tmp_path: Path) -> None:
     root = write_ave(tmp_path / "ave")
     append(root, "testSet.txt", f"Cat&{NEW}&good&0&3")
     append(root, "testSet.txt", f"Bark&{NEW}&good&2&9")
     append(root, "testSet.txt", f"Cat&{NEW}&good&5&6")
     (root / "AVE" / f"{NEW}.mp4").touch()
-    found = [clip for clip in ave.read(root) if clip.subject == NEW]
+    found = [clip for clip in ave.read(root) if video_of(clip) == NEW]
     assert [clip.name for clip in found] == [f"cat-{NEW}", f"bark-{NEW}", f"cat-{NEW}-2"]
     assert [clip.event_start_seconds for clip in found] == [0, 2, 5]
     assert {clip.split for clip in found} == {"test"}
@@ -81,9 +86,9 @@ def test_a_video_of_two_lists_stands_where_it_is_judged(tmp_path: Path) -> None:
     clips = ave.read(root)
     assert splits_of(clips, validated) == [("validation", "church bell")]
     assert splits_of(clips, tested) == [("test", "church bell")]
-    splits = {clip.subject: set[str]() for clip in clips}
+    splits = {video_of(clip): set[str]() for clip in clips}
     for clip in clips:
-        splits[clip.subject].add(clip.split)
+        splits[video_of(clip)].add(clip.split)
     assert all(len(found) == 1 for found in splits.values())
 
 

@@ -102,8 +102,10 @@ def with_answer(bundle: Bundle, file: str, output: str, operation: str, folder: 
     told.CopyFrom(helper.make_tensor_value_info(output, attributes.get("to", TensorProto.FLOAT), None))
     name, *others = operation.split()
     inputs = [f"{output}-before", *(f"{output}-before" if other == "again" else other for other in others)]
-    graph.node.append(helper.make_node(name, inputs, [output], **attributes))
+    node = helper.make_node(name, inputs, [output])
+    node.attribute.extend(helper.make_attribute(key, value) for key, value in attributes.items())
+    graph.node.append(node)
     constants = {"infinity": np.inf, "nothing": np.nan, "minus": -1.0}
-    graph.initializer.extend(numpy_helper.from_array(np.float32(constants[each]), each) for each in constants)
+    graph.initializer.extend(numpy_helper.from_array(np.array(constants[each], np.float32), each) for each in constants)
     contents = {each: bundle.read(each) for each in bundle.manifest.files}
     return save_bundle(folder / "other", bundle.manifest, contents | {file: model.SerializeToString()})

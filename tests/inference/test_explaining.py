@@ -132,17 +132,17 @@ def test_what_is_shown_in_another_shape_is_refused(
 ) -> None:
     other = with_answer(made(key)[2], SYSTEM, output, operation, tmp_path, **attributes)
     with pytest.raises(BundleError, match=rf"system\.onnx answers with {output} of shape \(.*expected \(1, \d+, \d+\)"):
-        explain(talk, other)
+        explain(talk, other, only="voice")
 
 
 def test_what_is_unknown_may_be_shown_and_what_is_no_share_may_not(talk: Path, made: Make, tmp_path: Path) -> None:
     bundle = made("perception-attention")[2]
     nothing = with_answer(bundle, SYSTEM, "perception", "Mul nothing", tmp_path)
-    assert np.isnan(explain(talk, nothing)[1].values).all()
+    assert np.isnan(explain(talk, nothing, only="voice")[1].values).all()
     for constant in ("infinity", "minus"):
         other = with_answer(bundle, SYSTEM, "perception", f"Mul {constant}", tmp_path)
         with pytest.raises(EmotraceError, match=r"explanation perception has values from .*expected shares"):
-            explain(talk, other)
+            explain(talk, other, only="voice")
 
 
 @pytest.mark.parametrize("kind", [TensorProto.STRING, TensorProto.INT64, TensorProto.DOUBLE])
@@ -151,7 +151,7 @@ def test_a_graph_that_answers_with_no_plain_numbers_is_refused(
 ) -> None:
     other = with_answer(made("perception-attention")[2], SYSTEM, "alignment", "Cast", tmp_path, to=kind)
     with pytest.raises(BundleError, match=r"system\.onnx answers with alignment of type .*expected tensor\(float\)"):
-        explain(talk, other)
+        explain(talk, other, only="voice")
 
 
 def test_what_the_manifest_promises_and_the_graph_does_not_show_is_refused(

@@ -15,7 +15,7 @@ from emotrace.errors import CorpusError, SettingsError
 from emotrace.training import cells, comparison, opening, starting
 from emotrace.training.cells import run_cell
 from emotrace.training.comparison_rows import Row
-from emotrace.training.fitting import fitted, why_not
+from emotrace.training.fitting import Labels, fitted, why_not
 from emotrace.training.presets import PRESETS
 from emotrace.training.study import Study
 from emotrace.training.systems import load_system
@@ -24,6 +24,8 @@ from tests.corpora.miniature_features import CLASSES, write_features
 
 FAST = ("bimodal-attention", "leader-follower", "am-fbp", "vaanet", "perception-attention", "dialogue-attention")
 """Two frame-level systems and four clip-level ones."""
+HAVE_VOICE_NETWORKS = ("leader-follower", "am-fbp", "vaanet")
+"""Of their own, which read spectrograms."""
 LEARN = ("bimodal-attention", "am-fbp")
 """In two epochs."""
 NEED_MEDIA = {
@@ -103,7 +105,7 @@ def test_systems_that_need_media_are_refused_with_the_reason(root: Path, tmp_pat
 def test_groups_go_without_what_needs_media_or_classes() -> None:
     everything = set(comparison.resolve(["all"], "features"))
     assert everything == set(PRESETS) - set(NEED_MEDIA)
-    rated = set(comparison.resolve(["all"], "features", has_emotions=False))
+    rated = set(comparison.resolve(["all"], "features", Labels(emotions=False, persons=True)))
     assert {*RATED} <= rated < everything
     assert "am-fbp" not in rated
 
@@ -145,7 +147,7 @@ def test_a_comparison_of_tables_tells_what_it_is_of(compared: starting.Compared,
 def test_columns_enter_as_they_are_and_voices_without_spectrograms(compared: starting.Compared, output: Path) -> None:
     for key in FAST:
         saved = load_system(output / "cells" / key / "seed-0")
-        assert saved.settings.audio.backbone == "frozen"
+        assert saved.settings.audio.backbone == ("frozen" if key in HAVE_VOICE_NETWORKS else "own")
         assert saved.system.sizes.classes == CLASSES
         assert (saved.system.sizes.num_regions, saved.system.sizes.region_dim) == (1, 10)
 
@@ -268,5 +270,5 @@ def test_every_frame_level_system_runs_on_traces(tmp_path: Path) -> None:
     compared = compare(["all"], root, tmp_path / "out")
     assert compared.failed == {}
     assert {row.system for row in compared.report.rows} == set(
-        comparison.resolve(["all"], "features", has_emotions=False)
+        comparison.resolve(["all"], "features", Labels(emotions=False, persons=True))
     )

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from emotrace.training.identity_probe import Probe, probe
+from emotrace.training.identity_probe import Probe, probe, probe_of_known
 from emotrace.types import FloatArray, IntArray
 
 PERSONS: IntArray = np.arange(240) % 6
@@ -30,6 +30,18 @@ def test_noise_is_told_by_chance_and_more_of_a_person_is_told_better(seed: int) 
     assert 0.35 < some.accuracy < 0.85
     assert everything.accuracy > 0.98
     assert (everything.num_groups, everything.num_clips) == (6, 240)
+
+
+def test_a_probe_of_known_people_learns_from_other_clips_of_them() -> None:
+    learnt, judged = _embeddings(4.0, seed=1), _embeddings(4.0, PERSONS[:60], seed=2)
+    found = probe_of_known(learnt, PERSONS, judged, PERSONS[:60])
+    assert found is not None
+    assert found.accuracy > 0.95
+    assert (found.num_groups, found.num_clips) == (6, 60)
+    mixed_up = probe_of_known(learnt, (PERSONS + 1) % 6, judged, PERSONS[:60])
+    assert mixed_up is not None
+    assert mixed_up.accuracy < 0.05
+    assert probe_of_known(learnt[PERSONS > 0], PERSONS[PERSONS > 0], judged, PERSONS[:60]) is None
 
 
 def test_the_same_seed_finds_the_same_and_the_seed_chooses_the_folds() -> None:

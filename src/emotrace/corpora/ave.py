@@ -4,7 +4,7 @@ Read in public copies of the lists and in the threads of the authors' repository
 train on, 402 to validate on and 402 to test on, no line above them that names the columns, events in whole seconds. The
 4,143 lines name 4,097 videos, because a video with two kinds of events has a line for each. What is made of that here:
 
-- A line gives a clip: two lines of one video give two clips of one subject, each with its own event.
+- A line gives a clip: two lines of one video give two clips, each with its own event, in one split.
 - Some of these videos stand in two lists (00N83yxKYUI is "male speech" to train on and "female speech" to validate on).
   Here no video stands in two splits: what is tested on is left out of the other two, what is validated on is left out
   of the training clips. Systems that follow the lists as they are train on them.
@@ -118,9 +118,10 @@ def _clip(root: Path, row: _Row, split: str, met: Counter[str]) -> LabelledClip:
     # The class stands first: a video's name may begin with a hyphen.
     name = f"{row.label.replace(' ', '-')}-{row.video}"
     met[name] += 1
+    name = name if met[name] == 1 else f"{name}-{met[name]}"
     return LabelledClip(
-        name=name if met[name] == 1 else f"{name}-{met[name]}",
-        subject=row.video,
+        name=name,
+        subject=name,
         split=split,
         label=row.label,
         video=_path(root, row.video),

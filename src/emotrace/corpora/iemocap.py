@@ -100,7 +100,9 @@ def read(root: Path, num_classes: Literal[4, 6] = 4, *, improvised_only: bool = 
             if named is None or int(named["session"]) != session:
                 continue  # such as the ._ files that a Mac leaves behind
             if not improvised_only or named["kind"] == "impro":
-                clips += _utterances(root, text, named["markers"], labels)
+                # Files list one speaker after the other; turns are heard in order of time.
+                found = _utterances(root, text, named["markers"], labels)
+                clips += [clip for _, clip in sorted(found, key=lambda each: (each[0], each[1].name))]
         if len(clips) == before:
             raise CorpusError(
                 f"{folder} holds no utterance of the {num_classes} classes: copy the corpus again. {_HINT}"
@@ -108,8 +110,10 @@ def read(root: Path, num_classes: Literal[4, 6] = 4, *, improvised_only: bool = 
     return clips
 
 
-def _utterances(root: Path, text: Path, markers: str, labels: Mapping[str, str]) -> Iterator[LabelledClip]:
-    """Yield the utterances of a dialogue that have one of the classes."""
+def _utterances(
+    root: Path, text: Path, markers: str, labels: Mapping[str, str]
+) -> Iterator[tuple[float, LabelledClip]]:
+    """Yield the utterances of a dialogue that have one of the classes, each with the second in which it begins."""
     dialogue = text.stem
     session = int(dialogue[4])
     video = root / f"Session{session}" / "dialog" / "avi" / "DivX" / f"{dialogue}.avi"
@@ -130,7 +134,7 @@ def _utterances(root: Path, text: Path, markers: str, labels: Mapping[str, str])
         sound = root / f"Session{session}" / "sentences" / "wav" / dialogue / f"{name}.wav"
         if not sound.is_file():
             raise CorpusError(f"{sound} is missing though {text.name} names it: copy the corpus again.")
-        yield LabelledClip(
+        clip = LabelledClip(
             name=name,
             subject=f"iemocap-{session}{found['speaker']}",
             split=split_of(session),
@@ -143,6 +147,7 @@ def _utterances(root: Path, text: Path, markers: str, labels: Mapping[str, str])
             half=("left" if found["speaker"] == markers else "right") if pictures else None,
             dialogue=dialogue,
         )
+        yield start, clip
 
 
 def _lines(text: Path) -> Iterator[tuple[str, str]]:

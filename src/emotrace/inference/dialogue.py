@@ -96,14 +96,15 @@ def answer_turns(
     if not found:
         return Dialogue((), graph.classes, problems, ())
     session = SystemSession(bundle)
-    assert session.clips is not None
+    clips = session.clips
+    assert clips is not None
     with features_again(path, bundle.recipe, timeline.metadata.settings.only, detector) as blocks:
-        heard = dict(_heard(session, session.clips, blocks, _spans(timeline, found)))
+        heard = dict(_heard(session, clips, blocks, _spans(timeline, found)))
     if len(heard) < len(found):
         raise MediaError(f"{path.name} ends earlier than when its timeline was made: analyse it again.")
     in_order = [heard[place] for place in range(len(found))]
-    logits, shares = _told(session.clips, np.concatenate([each.made for each in in_order]), found)
-    answers = tuple(map(_answer, [session.clips] * len(found), found, in_order, logits))
+    logits, shares = _told(clips, np.concatenate([each.made for each in in_order]), found)
+    answers = tuple(_answer(clips, turn, known, row) for turn, known, row in zip(found, in_order, logits, strict=True))
     return Dialogue(answers, graph.classes, problems, _shown(shares, found))
 
 
@@ -164,7 +165,12 @@ def _told(clips: ClipRunner, made: FloatArray, turns: Sequence[Turn]) -> tuple[F
 
 
 def _speakers(turns: Sequence[Turn]) -> IntArray:
-    """Return for each turn how many others had spoken before its speaker first did; -1 where that is not known."""
+    """Return for each turn how many others had spoken before its speaker first did; -1 where that is not known.
+
+    Where no speaker is known at all, one person speaks: so it was learnt from recordings without turns.
+    """
+    if all(turn.speaker is None for turn in turns):
+        return np.zeros(len(turns), dtype=np.int64)
     met: list[str] = []
     numbers = []
     for turn in turns:

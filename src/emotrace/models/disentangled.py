@@ -5,8 +5,8 @@ multitask setup", ICASSP 2021 (arXiv 2102.06269). Read: its abstract alone (emot
 embeddings of few dimensions; three techniques of disentangling compared). Remembered, not read: that the three are
 gradient reversal, confusion, and alternate training of the two tasks. Ours: all else, that is the encoder, the sizes,
 the equations of the losses and their weights; that the two steps of "confusion" are taken at once; that
-"alternating" pulls the encoder towards confusion, which has a bound, and not up the identity's cross-entropy, which
-has none; that a modality may be missing.
+"alternating" takes batches in turn, and pulls the encoder towards confusion, which has a bound, and not up the
+identity's cross-entropy, which has none; that a modality may be missing.
 
 Axes as in `layers/clips.py`; N persons that are learnt.
 """

@@ -64,8 +64,8 @@ class PerceptionAttention(nn.Module):
     """Sound aligned to the pictures, an LSTM over both, and what each emotion finds among its states.
 
     With s_t the states, gamma_tk how much step t counts for class k, r_k = sum over t of gamma_tk s_t, and p_k and q_k
-    learnt, the logit of class k is p_k^T r_k + q_k. The sums are over the steps that are known: there is a face, or some
-    known sound is aligned to the step, as attention does at every step of a clip that has any.
+    learnt, the logit of class k is p_k^T r_k + q_k. The sums are over the steps known: those that show a face, or to
+    which some known sound is aligned; with attention, all steps of a clip with any sound.
     """
 
     Config = PerceptionAttentionConfig

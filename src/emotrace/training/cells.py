@@ -26,7 +26,7 @@ from emotrace.training.judging import judge, judge_classes
 from emotrace.training.settings import SystemSettings
 from emotrace.training.stage_one import StageOneSettings, train_network
 from emotrace.training.study import Study, claim
-from emotrace.training.systems import load_system, save_system
+from emotrace.training.systems import hears_dialogues, load_system, save_system
 from emotrace.training.train import train
 from emotrace.types import FloatArray
 from emotrace.writing import json_text, write_text
@@ -116,7 +116,10 @@ Cell = SystemCell | FaceCell
 
 def cell_origin(study: Study, cell: Cell) -> str:
     """Return a digest of everything that the result of a cell depends on."""
-    return hashlib.sha256(f"{study.digest} {cell.told()}".encode()).hexdigest()[:32]
+    told = f"{study.digest} {cell.told()}"
+    if isinstance(cell, SystemCell) and hears_dialogues(cell.settings):
+        told += f" {study.dialogues}"
+    return hashlib.sha256(told.encode()).hexdigest()[:32]
 
 
 def is_done(study: Study, cell: Cell) -> bool:
@@ -188,7 +191,7 @@ def _run_system(study: Study, cell: SystemCell) -> dict[str, Any]:
     held_out, test = (study.unmoved(study.items[role], front_end, faces) for role in ("validation", "test"))
     system = load_system(cell.folder).system
     if study.tells_classes:
-        judgement = judge_classes(system, settings, test)
+        judgement = judge_classes(system, settings, test, training)
     else:
         judgement = judge(system, settings, held_out, test, study.label_delay_ticks, cell.post_processing)
     kept = {f"{name}.answer": each for name, each in judgement.predictions.items()}

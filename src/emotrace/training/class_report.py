@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emotrace import metrics
+from emotrace.corpora.labelled import BACKGROUND
 from emotrace.significance import PairedResult, paired_test
 from emotrace.training import comparison_figures as figures
 from emotrace.training import comparison_tables as tables
@@ -26,12 +27,12 @@ PUBLISHED: Mapping[str, str] = MappingProxyType(
         "am-fbp": "AFEW, EmotiW 2019: accuracy 63.09 %; IEMOCAP: 75.49 %",
         "vaanet": "VideoEmotion-8: accuracy 54.5 %; Ekman-6: 55.3 %",
         "cross-modal-metric": "RAVDESS: accuracy 89.25 %; CREMA-D: 84.57 %",
-        "disentangled": "identity told less often by up to 13 %",
-        "positive-sample-propagation": "AVE: 77.8 % of segments",
-        "psp-weak": "AVE: 73.5 % of segments",
+        "disentangled": "up to 13 % disentanglement",
+        "positive-sample-propagation": "AVE: 77.8 % of segments (remembered)",
+        "psp-weak": "AVE: 73.5 % of segments (remembered)",
     }
 )
-"""What the papers give: theirs, on their splits."""
+"""What the papers give: theirs, on their splits; what was not read is remembered."""
 
 
 def write_class_report(chosen: Plan, failed: Mapping[str, str]) -> Report:
@@ -41,7 +42,7 @@ def write_class_report(chosen: Plan, failed: Mapping[str, str]) -> Report:
         chosen: the comparison.
         failed: cells that failed, with the reason; they are named in the report.
     """
-    output, classes = chosen.output, chosen.study.classes
+    output, classes = chosen.output, _of_clips(chosen.study.classes)
     done = [cell for cell in chosen.systems if chosen.is_done(cell)]
     rows = [system_row(cell) for cell in done]
     tested = _tests(chosen, done, len(classes))
@@ -49,7 +50,7 @@ def write_class_report(chosen: Plan, failed: Mapping[str, str]) -> Report:
     write_text(files[0], settings_text(chosen))
     write_text(files[1], environment(done))
     keys = list(dict.fromkeys(cell.key for cell in done))
-    counts = {key: _sum([confusion(cell) for cell in done if cell.key == key]) for key in keys}
+    counts = {key: _counted([confusion(cell) for cell in done if cell.key == key], len(classes)) for key in keys}
     if rows:
         drawn = output / "figures"
         drawn.mkdir(parents=True, exist_ok=True)
@@ -61,9 +62,14 @@ def write_class_report(chosen: Plan, failed: Mapping[str, str]) -> Report:
     return Report(tuple(rows), (), tested, tuple(files))
 
 
-def _sum(matrices: Sequence[Sequence[Sequence[int]]]) -> list[list[int]]:
+def _of_clips(classes: Sequence[str]) -> tuple[str, ...]:
+    """Return the classes that a clip can have: the last may be what is there without an event."""
+    return tuple(name for name in classes if name != BACKGROUND)
+
+
+def _counted(matrices: Sequence[Sequence[Sequence[int]]], num_classes: int) -> list[list[int]]:
     total: list[list[int]] = np.sum([np.asarray(each) for each in matrices], axis=0).tolist()
-    return total
+    return [row[:num_classes] for row in total[:num_classes]]
 
 
 def _page(
@@ -79,9 +85,10 @@ def _page(
         if chosen.folds
         else "Clips: " + ", ".join(f"{len(items)} {role}" for role, items in study.items.items()) + "."
     )
+    classes = _of_clips(study.classes)
     parts = [
         f"# Comparison on {study.corpus}",
-        f"{study.note} {held} {len(study.classes)} classes; chance is a UAR of {1 / len(study.classes):.3f}.",
+        f"{study.note} {held} {len(classes)} classes; chance is a UAR of {1 / len(classes):.3f}.",
         "Published figures are of other splits, and mostly other data: **not comparable**.",
     ]
     if rows:
@@ -90,7 +97,7 @@ def _page(
         table = tables.classes_markdown(rows, published=PUBLISHED, baseline=baseline, comparisons=comparisons)
         parts += ["## Systems", _TABLE_WORDS.format(baseline=baseline), table, "## Confusions", _CONFUSION_WORDS]
         for key, matrix in counts.items():
-            parts += [f"### {key}", tables.confusion_markdown(matrix, study.classes)]
+            parts += [f"### {key}", tables.confusion_markdown(matrix, classes)]
     if failed:
         parts += ["## Failed", "\n".join(f"- {name}: {reason}" for name, reason in failed.items())]
     return "\n\n".join(part.strip() for part in parts) + "\n"

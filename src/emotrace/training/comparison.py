@@ -26,7 +26,7 @@ from emotrace.training.default import RECIPE
 from emotrace.training.delay import search_delay_seconds
 from emotrace.training.extraction import FrontEnd
 from emotrace.training.face_networks import FACE_NETWORKS
-from emotrace.training.fitting import fitted, why_not
+from emotrace.training.fitting import Labels, fitted, why_not
 from emotrace.training.presets import PRESETS
 from emotrace.training.settings import Settings, SystemSettings
 from emotrace.training.stage_one import StageOneSettings, regions_of_improved_alexnet
@@ -83,7 +83,7 @@ def small(settings: ComparisonSettings) -> ComparisonSettings:
     return settings.model_copy(update={"is_small": True, "stage_one": tiny})
 
 
-def resolve(keys: Sequence[str], corpus: str, *, has_emotions: bool | None = None) -> list[str]:
+def resolve(keys: Sequence[str], corpus: str, labels: Labels | None = None) -> list[str]:
     """Return presets and face networks by their names, groups taken apart, none twice.
 
     Groups go without what cannot run: without openSMILE where that is not installed, without what the corpus has no
@@ -92,7 +92,7 @@ def resolve(keys: Sequence[str], corpus: str, *, has_emotions: bool | None = Non
     Args:
         keys: names.
         corpus: its name.
-        has_emotions: as `fitting.why_not` takes it.
+        labels: as `fitting.why_not` takes it.
 
     Raises:
         SettingsError: a name is unknown, or cannot run.
@@ -102,7 +102,7 @@ def resolve(keys: Sequence[str], corpus: str, *, has_emotions: bool | None = Non
         if key not in PRESETS and key not in FACE_NETWORKS and key not in GROUPS:
             known = ", ".join((*GROUPS, *PRESETS, *FACE_NETWORKS))
             raise SettingsError(f"There is no system {key!r} to compare: expected some of {known}.")
-        reasons = {each: _what_hinders(each, corpus, has_emotions) for each in GROUPS.get(key, (key,))}
+        reasons = {each: _what_hinders(each, corpus, labels) for each in GROUPS.get(key, (key,))}
         reason = reasons.get(key) or next(filter(None, reasons.values()), None)
         if all(reasons.values()) and reason:
             raise SettingsError(reason)
@@ -110,10 +110,10 @@ def resolve(keys: Sequence[str], corpus: str, *, has_emotions: bool | None = Non
     return list(found)
 
 
-def _what_hinders(key: str, corpus: str, has_emotions: bool | None) -> str | None:
+def _what_hinders(key: str, corpus: str, labels: Labels | None) -> str | None:
     """Return why a key cannot run on a corpus, None where it can."""
     if key in PRESETS:
-        return why_not(key, fitted(PRESETS[key].settings, corpus), corpus, has_emotions=has_emotions)
+        return why_not(key, fitted(PRESETS[key].settings, corpus), corpus, labels)
     if corpus in CLASS_CORPORA:
         return f"{key}: face networks learn arousal or valence over time, and {corpus} has classes of clips."
     if corpus == TABLES:
@@ -152,11 +152,11 @@ class Plan:
         return is_done(self.study_of(cell), cell)
 
 
-def check(keys: Sequence[str], seeds: int, corpus: str, *, has_emotions: bool | None = None) -> list[str]:
+def check(keys: Sequence[str], seeds: int, corpus: str, labels: Labels | None = None) -> list[str]:
     """Return what `resolve` does, after a look at the number of seeds."""
     if seeds < 1:
         raise SettingsError(f"--seeds {seeds}: expected one at least, better three.")
-    return resolve(keys, corpus, has_emotions=has_emotions)
+    return resolve(keys, corpus, labels)
 
 
 def plan(
@@ -172,7 +172,7 @@ def plan(
     Raises:
         SettingsError: a name is unknown, a system cannot learn what the corpus tells, or there is no seed.
     """
-    chosen = check(keys, seeds, study.corpus, has_emotions=study.has_emotions)
+    chosen = check(keys, seeds, study.corpus, Labels(study.has_emotions, study.names_persons))
     systems = [
         _system_cell(key, study.corpus, fold, seed, output, settings)
         for key in chosen
@@ -266,9 +266,10 @@ def _prepare(chosen: Plan, workers: int | None) -> None:
     """Make the features that the cells read."""
     front_ends: dict[FrontEnd, None] = {"descriptors": None}
     front_ends |= dict.fromkeys(cell.settings.front_end for cell in chosen.systems)
-    prepare_study(chosen.study, list(front_ends))
-    for study in chosen.folds[1:]:  # most folds hold the same clips: nothing is made twice
-        prepare_study(study, list(front_ends))
+    # Most folds hold the same clips: each is looked at once.
+    items = {item.name: item for study in chosen.folds for item in study.all_items}
+    every = replace(chosen.study, items={"train": tuple(items.values()), "validation": (), "test": ()})
+    prepare_study(every if chosen.folds else chosen.study, list(front_ends))
     if any(cell.settings.faces == "improved-alexnet" for cell in chosen.systems):
         _encode_improved_alexnet(chosen, workers)
 

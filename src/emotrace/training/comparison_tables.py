@@ -26,8 +26,8 @@ def markdown(
     """Return one line per system: mean and standard deviation (n - 1) over seeds, the best mean of a column bold.
 
     Beside CCC and RMSE stand the recall of the emotions and the accuracy of parts of windows, where there are such, and
-    the figures whose name begins with `beta_`, where a system has any: the correlations of its audio weight with what it
-    should follow, so that higher is better.
+    the figures whose name begins with `beta_`, where a system has any: the correlations of its audio weight with what
+    it should follow, so that higher is better.
 
     Args:
         rows: of all systems and seeds.

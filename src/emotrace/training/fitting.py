@@ -1,6 +1,7 @@
 """Settings and a corpus -> why they do not go together, told before anything is made."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.util import find_spec
 from types import MappingProxyType
 
@@ -8,7 +9,7 @@ from emotrace.recipe import SLICE_FRONT_ENDS
 from emotrace.training.default import RECIPE
 from emotrace.training.settings import ABLATED, SystemSettings, UtteranceSettings
 from emotrace.training.study import CLASS_CORPORA, EMOTION_CORPORA, EVENT_CORPORA, TABLES, WITHOUT_PERSONS
-from emotrace.training.systems import is_clip_level, reading_of, startable, turn_settings
+from emotrace.training.systems import can_read_rows, is_clip_level, reading_of, startable, turn_settings
 
 _HEARS: Mapping[str, str] = MappingProxyType(
     {
@@ -27,20 +28,39 @@ _READS_ROWS = "descriptors"
 """What a frame-level system of these reads whose voice is encoded already: a row of features at each step."""
 
 
-def why_not(name: str, settings: SystemSettings, corpus: str, *, has_emotions: bool | None = None) -> str | None:
+@dataclass(frozen=True)
+class Labels:
+    """What the recordings of a corpus have beside arousal and valence.
+
+    Attributes:
+        emotions: labels of emotions, or of other classes.
+        persons: who speaks.
+    """
+
+    emotions: bool
+    persons: bool
+
+
+def labels_of(corpus: str) -> Labels:
+    """Return what a corpus has by its name; feature tables may have everything."""
+    return Labels(corpus in EMOTION_CORPORA, corpus not in WITHOUT_PERSONS)
+
+
+def why_not(name: str, settings: SystemSettings, corpus: str, labels: Labels | None = None) -> str | None:
     """Return why a system cannot be trained on a corpus, None where it can.
 
     Args:
         name: of the preset or the file with the settings.
         settings: of the system.
         corpus: its name.
-        has_emotions: whether it has labels of emotions, once it is open; None for what its name tells.
+        labels: that it has, once it is open; None for what its name tells.
     """
     reasons = (
-        _of_corpus(settings, corpus, corpus in EMOTION_CORPORA if has_emotions is None else has_emotions),
+        _of_corpus(settings, corpus, labels or labels_of(corpus)),
         _of_tables(settings) if corpus == TABLES else None,
         _of_front_end(settings),
         _of_encoders(settings),
+        _of_utterance(settings),
         _of_rest(settings),
     )
     for found in reasons:
@@ -53,7 +73,9 @@ def fitted(settings: SystemSettings, corpus: str) -> SystemSettings:
     """Return the settings of a preset as a corpus needs them: of feature tables the voice is encoded already."""
     if corpus != TABLES:
         return settings
-    chosen: dict[str, object] = {"audio": settings.audio.model_copy(update={"backbone": "frozen"})}
+    chosen: dict[str, object] = {}
+    if can_read_rows(settings):
+        chosen["audio"] = settings.audio.model_copy(update={"backbone": "frozen"})
     if settings.front_end in SLICE_FRONT_ENDS and not is_clip_level(settings):
         chosen["front_end"] = _READS_ROWS
     return settings.model_copy(update=chosen)
@@ -71,17 +93,17 @@ def _of_tables(settings: SystemSettings) -> str | None:
     return None
 
 
-def _of_corpus(settings: SystemSettings, corpus: str, has_emotions: bool) -> str | None:
+def _of_corpus(settings: SystemSettings, corpus: str, labels: Labels) -> str | None:
     if corpus in CLASS_CORPORA and settings.faces != "bundle":
         return f"face networks of stage one learn arousal or valence over time, and {corpus} has classes of clips."
-    if is_clip_level(settings) and not has_emotions:
+    if is_clip_level(settings) and not labels.emotions:
         return (
             f"it learns classes of emotion, and {corpus} has no labels of them: choose one of "
             f"{', '.join(each for each in EMOTION_CORPORA if each != corpus)}, or another system."
         )
     if corpus in EVENT_CORPORA and not is_clip_level(settings):
         return f"a frame-level system follows a person, and {corpus} has events of any kind: choose a clip-level one."
-    if settings.system == "disentangled" and settings.disentangling != "single" and corpus in WITHOUT_PERSONS:
+    if settings.system == "disentangled" and settings.disentangling != "single" and not labels.persons:
         return f"it learns who speaks, and {corpus} does not tell: choose another corpus, or disentangled-single."
     return None
 
@@ -111,14 +133,7 @@ def _of_encoders(settings: SystemSettings) -> str | None:
     return None
 
 
-def _of_rest(settings: SystemSettings) -> str | None:
-    if settings.schedule == "gradual-release" and not (
-        settings.system == "leader-follower" and settings.visual.backbone == "own" and settings.visual.weights
-    ):
-        return (
-            "schedule=gradual-release sets a trained encoder free group by group: it needs the system leader-follower, "
-            "visual.backbone=own and visual.weights=FILE."
-        )
+def _of_utterance(settings: SystemSettings) -> str | None:
     if settings.utterance != UtteranceSettings() and settings.system != "dialogue-attention":
         return f"utterance is read by dialogue-attention alone, and the system is {settings.system}."
     if settings.utterance.system == "own" and settings.utterance.weights is not None:
@@ -128,6 +143,21 @@ def _of_rest(settings: SystemSettings) -> str | None:
             f"utterance.system={settings.utterance.system} stays as it was trained before: "
             "set utterance.weights to its weights.safetensors."
         )
+    if settings.utterance.weights is not None and settings.utterance.weights.suffix != ".safetensors":
+        return f"utterance.weights={settings.utterance.weights}: expected the weights.safetensors of a trained system."
+    return None
+
+
+def _of_rest(settings: SystemSettings) -> str | None:
+    if settings.schedule == "gradual-release" and not (
+        settings.system == "leader-follower" and settings.visual.backbone == "own" and settings.visual.weights
+    ):
+        return (
+            "schedule=gradual-release sets a trained encoder free group by group: it needs the system leader-follower, "
+            "visual.backbone=own and visual.weights=FILE."
+        )
+    if settings.audio.backbone == "frozen" and not can_read_rows(settings):
+        return f"audio.backbone=frozen is for systems whose voice network reads a spectrogram, not {settings.system}."
     if settings.prediction == "windows" and is_clip_level(settings):
         return "prediction=windows is for frame-level systems: a clip-level one has window_seconds."
     if settings.modal_scaling != "none" and settings.system != "bimodal-attention":

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from emotrace.types import FloatArray, IntArray
@@ -59,11 +59,42 @@ def probe(embeddings: FloatArray, groups: IntArray, seed: int = 0) -> Probe | No
     kept = np.isin(groups, names[left])
     vectors, truth = embeddings[kept].astype(np.float64), groups[kept]
     folds = StratifiedKFold(min(_MOST_FOLDS, int(counts[left].min())), shuffle=True, random_state=seed)
-    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=_MOST_ITERATIONS))
-    told = cross_val_predict(model, vectors, truth, cv=folds)
+    told = cross_val_predict(_classifier(), vectors, truth, cv=folds)
+    return _probe(truth, told)
+
+
+def probe_of_known(
+    learnt: FloatArray, learnt_groups: IntArray, embeddings: FloatArray, groups: IntArray
+) -> Probe | None:
+    """Tell the groups of clips by a logistic regression on other clips of the same groups.
+
+    Args:
+        learnt: [M, D] embeddings that the regression learns from.
+        learnt_groups: [M] persons, or classes of emotion.
+        embeddings: [N, D] that it is judged on.
+        groups: [N].
+
+    Returns:
+        What was found; None where a group is not among those learnt from, or there is one alone.
+
+    Raises:
+        ValueError: an embedding is not finite.
+    """
+    if not set(groups.tolist()) <= set(learnt_groups.tolist()) or len(set(groups.tolist())) < 2:
+        return None
+    fitted = _classifier().fit(learnt.astype(np.float64), learnt_groups)
+    return _probe(groups, fitted.predict(embeddings.astype(np.float64)))
+
+
+def _classifier() -> Pipeline:
+    return make_pipeline(StandardScaler(), LogisticRegression(max_iter=_MOST_ITERATIONS))
+
+
+def _probe(truth: IntArray, told: IntArray) -> Probe:
+    counts = np.unique(truth, return_counts=True)[1]
     return Probe(
         accuracy=float((told == truth).mean()),
-        chance=float(counts[left].max() / len(truth)),
-        num_groups=int(left.sum()),
+        chance=float(counts.max() / len(truth)),
+        num_groups=len(counts),
         num_clips=len(truth),
     )

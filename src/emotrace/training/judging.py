@@ -14,13 +14,13 @@ from emotrace.significance import bootstrap_interval
 from emotrace.training.clip_system import StandardisedClipSystem
 from emotrace.training.comparison_rows import SHARES
 from emotrace.training.hardship import KINDS, MODALITIES, Hardship, Kind, Modality, endure, mixed
-from emotrace.training.identity_probe import probe
+from emotrace.training.identity_probe import probe, probe_of_known
 from emotrace.training.prediction import answer_clips, predict, predict_classes
 from emotrace.training.segments import segment_accuracy
 from emotrace.training.settings import SystemSettings
 from emotrace.training.systems import AnySystem
 from emotrace.training.tracks import Track
-from emotrace.types import FloatArray
+from emotrace.types import FloatArray, IntArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,13 +86,16 @@ class _Judged:
         return said
 
 
-def judge_classes(system: AnySystem, settings: SystemSettings, test: Sequence[Track]) -> Judgement:
+def judge_classes(
+    system: AnySystem, settings: SystemSettings, test: Sequence[Track], training: Sequence[Track] = ()
+) -> Judgement:
     """Return the figures of a system on clips of one class each.
 
     Args:
         system: trained.
         settings: of the system.
         test: the clips; two at least.
+        training: clips that it learnt from: where the same people are judged, the identity probe learns from these.
     """
     classes = test[0].classes
     shares = predict_classes(system, settings, test)
@@ -105,7 +108,7 @@ def judge_classes(system: AnySystem, settings: SystemSettings, test: Sequence[Tr
         "clips": float(len(test)),
     }
     if isinstance(system, StandardisedClipSystem):
-        figures |= _identity_figures(system, settings, test) | _segment_figures(system, settings, test)
+        figures |= _identity_figures(system, settings, training, test) | _segment_figures(system, settings, test)
     # Clips of one speaker are alike: speakers are drawn, not clips.
     speakers = sorted({track.subject for track in test})
     places = [np.array([k for k, track in enumerate(test) if track.subject == speaker]) for speaker in speakers]
@@ -125,12 +128,22 @@ def judge_classes(system: AnySystem, settings: SystemSettings, test: Sequence[Tr
 
 
 def _identity_figures(
-    system: StandardisedClipSystem, settings: SystemSettings, test: Sequence[Track]
+    system: StandardisedClipSystem, settings: SystemSettings, training: Sequence[Track], test: Sequence[Track]
 ) -> dict[str, float]:
-    """Return how well a fresh classifier tells from the embeddings who speaks; empty where the corpus does not say."""
-    subjects = sorted({track.subject for track in test})
-    persons = np.array([subjects.index(track.subject) for track in test])
-    found = probe(answer_clips(system, settings, test).embedding.float().numpy(), persons)
+    """Return how well a fresh classifier tells from the embeddings who speaks; empty where the corpus does not say.
+
+    It learns from the training clips where all who are judged are among them, and otherwise from other judged clips.
+    """
+    subjects = sorted({track.subject for track in (*training, *test)})
+
+    def told(tracks: Sequence[Track]) -> tuple[FloatArray, IntArray]:
+        embeddings = answer_clips(system, settings, tracks).embedding.float().numpy()
+        return embeddings, np.array([subjects.index(track.subject) for track in tracks])
+
+    if {track.subject for track in test} <= {track.subject for track in training}:
+        found = probe_of_known(*told(training), *told(test))
+    else:
+        found = probe(*told(test))
     return {} if found is None else {"identity_accuracy": found.accuracy, "identity_chance": found.chance}
 
 

@@ -1,7 +1,5 @@
 """A corpus by its name -> a study: who is learnt from, stopped by and judged on; folds, and single splits."""
 
-import hashlib
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +20,7 @@ from emotrace.labels import EMOTIONS
 from emotrace.training.default import TRAINING_CONDITIONS
 from emotrace.training.extraction import ComposedRecording, Item
 from emotrace.training.settings import Settings, read
+from emotrace.training.splitting import by_fold, by_split, within_persons
 from emotrace.training.study import CLASS_CORPORA, CORPORA, EVENT_CORPORA, FOLDED_CORPORA, ROLES, TABLES, Study
 
 _COMPOSED_COUNTS: Mapping[str, int] = {"train": 300, "validation": 60, "test": COMPOSED_COUNT}
@@ -53,17 +52,22 @@ def challenge_settings(text: str) -> ChallengeSettings:
     return read(ChallengeSettings, Path(text))
 
 
-def shares_persons(text: str | None, corpus: str) -> bool:
-    """Return whether a corpus of classes is split within each person; the protocol's name stands for that.
+def chosen_protocol(text: str | None, corpus: str) -> tuple[ChallengeSettings, bool]:
+    """Return what a protocol says of RECOLA, and whether clips are split within persons; None for the usual one.
 
     Raises:
-        SettingsError: it is another name.
+        SettingsError: it is none of the corpus's.
     """
-    if text is None or corpus not in CLASS_CORPORA:
-        return False
-    if text not in _PERSON_PROTOCOLS:
-        raise SettingsError(f"--protocol {text}: expected one of {', '.join(_PERSON_PROTOCOLS)} for {corpus}.")
-    return text == "person-shared"
+    if corpus in CLASS_CORPORA:
+        if text not in (None, *_PERSON_PROTOCOLS):
+            raise SettingsError(f"--protocol {text}: expected one of {', '.join(_PERSON_PROTOCOLS)} for {corpus}.")
+        return ChallengeSettings(), text == "person-shared"
+    if text in _PERSON_PROTOCOLS:
+        raise SettingsError(
+            f"--protocol {text}: {corpus} is not split so; it is for corpora of clips with one class each: "
+            f"{', '.join(CLASS_CORPORA)}."
+        )
+    return challenge_settings(text or "avec2016"), False
 
 
 _PERSON_PROTOCOLS = ("person-disjoint", "person-shared")
@@ -100,11 +104,11 @@ def open_study(
     if corpus == "composed":
         return Study(corpus, root, _composed(small), _COMPOSED, folder)
     if corpus in CLASS_CORPORA:
-        clips = _within_persons(clips_of(corpus, root)) if shared_persons else clips_of(corpus, root)
-        study = _of_classes(corpus, root, folder, _by_split(clips, small=small))
+        clips = within_persons(clips_of(corpus, root)) if shared_persons else clips_of(corpus, root)
+        study = _of_classes(corpus, root, folder, by_split(clips, small=small))
         return replace(study, note=_SHARED) if shared_persons else study
     if corpus == "affwild2":
-        return _affwild2(root, folder, affwild2.NUM_FOLDS - 2)
+        return _affwild2(affwild2.read(root), root, folder, affwild2.NUM_FOLDS - 2)
     if corpus == TABLES:
         return _of_tables(root, folder)
     recordings = _rated(corpus, root, chosen)
@@ -141,63 +145,22 @@ def open_folds(corpus: str, root: Path | None, output: Path) -> list[Study]:
         raise SettingsError(f"--folds: {corpus} has no usual cross-validation: leave the option out.")
     root, folder = _root(corpus, root, output, small=False), output / "features"
     if corpus == "affwild2":
-        return [replace(_affwild2(root, folder, part), fold=part) for part in range(affwild2.NUM_FOLDS - 1)]
+        recordings = affwild2.read(root)  # opens every video
+        parts = range(affwild2.NUM_FOLDS - 1)
+        return [replace(_affwild2(recordings, root, folder, part), fold=part) for part in parts]
     if corpus == "videoemotion8":
         drawn = [videoemotion8.read(root, draw) for draw in range(videoemotion8.DRAWS)]
-        return [replace(_of_classes(corpus, root, folder, _by_split(clips)), fold=k) for k, clips in enumerate(drawn)]
+        return [replace(_of_classes(corpus, root, folder, by_split(clips)), fold=k) for k, clips in enumerate(drawn)]
     clips = clips_of(corpus, root)
     numbers = sorted({clip.fold for clip in clips if clip.fold is not None})
     if len(numbers) < 3:
         raise CorpusError(
             f"{root} holds {len(numbers)} of the folds of {corpus}, three are needed: copy the whole corpus."
         )
-    return [_fold(corpus, root, folder, clips, numbers, place) for place in range(len(numbers))]
-
-
-def _fold(
-    corpus: str, root: Path, folder: Path, clips: Sequence[LabelledClip], numbers: Sequence[int], place: int
-) -> Study:
-    judged, stopped_by = numbers[place], numbers[(place + 1) % len(numbers)]
-    roles = {
-        "train": [clip for clip in clips if clip.fold not in (judged, stopped_by)],
-        "validation": [clip for clip in clips if clip.fold == stopped_by],
-        "test": [clip for clip in clips if clip.fold == judged],
-    }
-    return replace(_of_classes(corpus, root, folder, roles), fold=judged)
-
-
-def _within_persons(clips: Sequence[LabelledClip]) -> list[LabelledClip]:
-    """Return the clips split anew: of each person and class three fifths to learn from, one each for the other roles.
-
-    Raises:
-        CorpusError: the corpus does not say who speaks.
-    """
-    if all(clip.subject == clip.name for clip in clips):
-        raise CorpusError("--protocol person-shared: the corpus does not say who speaks; choose another protocol.")
-    groups: dict[tuple[str, str], list[LabelledClip]] = {}
-    for clip in clips:
-        groups.setdefault((clip.subject, clip.label), []).append(clip)
-    parts = ("train", "train", "train", "validation", "test")
     return [
-        replace(clip, split=parts[place % len(parts)])
-        for group in groups.values()
-        for place, clip in enumerate(sorted(group, key=lambda each: hashlib.sha256(each.name.encode()).digest()))
+        replace(_of_classes(corpus, root, folder, by_fold(clips, numbers, place)), fold=number)
+        for place, number in enumerate(numbers)
     ]
-
-
-def _by_split(clips: Sequence[LabelledClip], *, small: bool = False) -> dict[str, list[LabelledClip]]:
-    """Return the clips by role; for a try the first few of each class."""
-    roles = {role: [clip for clip in clips if clip.split == role] for role in ROLES}
-    if not small:
-        return roles
-    met: Counter[tuple[str, str]] = Counter()
-    few: dict[str, list[LabelledClip]] = {role: [] for role in ROLES}
-    for role, found in roles.items():
-        for clip in found:
-            met[role, clip.label] += 1
-            if met[role, clip.label] <= _FEW_CLIPS:
-                few[role].append(clip)
-    return few
 
 
 def _of_classes(corpus: str, root: Path, folder: Path, roles: Mapping[str, Sequence[LabelledClip]]) -> Study:
@@ -236,8 +199,7 @@ def _classes_of_tables(clips: Sequence[TabledClip]) -> tuple[str, ...]:
     return feature_tables.classes(clips) or EMOTIONS
 
 
-def _affwild2(root: Path, folder: Path, left_out: int) -> Study:
-    recordings = affwild2.read(root)
+def _affwild2(recordings: Sequence[RatedRecording], root: Path, folder: Path, left_out: int) -> Study:
     parts = affwild2.folds(recordings)[:-1]
     stopped_by = set(parts[left_out])
     learnt = of_split(recordings, "train")
@@ -252,8 +214,6 @@ def _affwild2(root: Path, folder: Path, left_out: int) -> Study:
     return Study("affwild2", root, roles, _AFFWILD2, folder)
 
 
-_FEW_CLIPS = 8
-"""Of each class and role, for a try."""
 _DONE_WITH = {"train": "learn from", "validation": "stop by", "test": "be judged on"}
 
 
@@ -265,6 +225,7 @@ def open_split(
     *,
     small: bool = False,
     challenge: ChallengeSettings | None = None,
+    shared_persons: bool = False,
 ) -> Study:
     """Return one split of a corpus, by the corpus's own name for it, to be judged on: nothing is learnt.
 
@@ -277,7 +238,8 @@ def open_split(
     if corpus == "composed":
         judged: tuple[Item, ...] = _composed(small)[split]
     elif corpus in CLASS_CORPORA:
-        judged = tuple(clip for clip in clips_of(corpus, root) if clip.split == split)
+        clips = within_persons(clips_of(corpus, root)) if shared_persons else clips_of(corpus, root)
+        judged = tuple(clip for clip in clips if clip.split == split)
     elif corpus == "affwild2":
         judged = tuple(of_split(affwild2.read(root), split))
     elif corpus == TABLES:

@@ -8,7 +8,7 @@ from emotrace.training.comparison import ComparisonSettings, Plan, prepare_study
 from emotrace.training.comparison_rows import Row
 from emotrace.training.judging import judge, judge_classes
 from emotrace.training.settings import SystemSettings
-from emotrace.training.study import EMOTION_CORPORA, TABLES, Study
+from emotrace.training.study import EMOTION_CORPORA, EVENT_CORPORA, TABLES, Study
 from emotrace.training.system_bundle import fits_a_bundle, save_as_bundle
 from emotrace.training.systems import load_system
 
@@ -29,7 +29,8 @@ def train_preset(
         settings: of the system.
         study: the corpus.
         output: `weights.safetensors`, `system.json`, `result.json`, checkpoints, and `bundle` where a bundle can hold
-            the system.
+            the system: not of feature tables, as nothing says how they were made, and not of events in scenes, as
+            analysis follows a face and hears speech.
         shared: of stage one, where the system needs it.
 
     Raises:
@@ -40,7 +41,7 @@ def train_preset(
     if failed:
         raise EmotraceError(next(iter(failed.values())))
     row = system_row(cell)
-    if fits_a_bundle(settings) and study.corpus != TABLES:  # who has no media cannot say how features are made
+    if fits_a_bundle(settings) and study.corpus not in (TABLES, *EVENT_CORPORA):
         _bundle(cell, study, row)
     return {"system": row.system, "seed": row.seed} | dict(row.figures)
 

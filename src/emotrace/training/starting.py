@@ -10,16 +10,13 @@ from emotrace.training.class_report import write_class_report
 from emotrace.training.comparison_report import Report, write_report
 from emotrace.training.fitting import fitted, why_not
 from emotrace.training.opening import (
-    ChallengeSettings,
-    challenge_settings,
+    chosen_protocol,
     open_folds,
     open_split,
     open_study,
-    shares_persons,
 )
 from emotrace.training.presets import PRESETS
 from emotrace.training.settings import SystemSettings
-from emotrace.training.study import CLASS_CORPORA
 
 Figures = dict[str, object]
 
@@ -87,7 +84,7 @@ def compare(
     """
     base = comparison.ComparisonSettings()
     chosen = settings.override(comparison.small(base) if small else base, list(assignments))
-    challenge, shared = _protocol(protocol, corpus)
+    challenge, shared_persons = chosen_protocol(protocol, corpus)
     comparison.check(keys, seeds, corpus)  # before a corpus is made
     if folds and protocol is not None:
         raise SettingsError("--protocol says how to split once, --folds splits several times: leave one of them out.")
@@ -95,7 +92,7 @@ def compare(
     study = (
         studies[0]
         if studies
-        else open_study(corpus, root, output, small=small, challenge=challenge, shared_persons=shared)
+        else open_study(corpus, root, output, small=small, challenge=challenge, shared_persons=shared_persons)
     )
     plan = comparison.settle_delay(comparison.plan(keys, study, seeds, output, chosen, studies))
     failed = comparison.run(plan, workers=workers)
@@ -137,19 +134,13 @@ def train(
     reason = why_not(Path(preset).stem, final, corpus)
     if reason:
         raise SettingsError(reason)
-    challenge, shared_persons = _protocol(protocol, corpus)
+    challenge, shared_persons = chosen_protocol(protocol, corpus)
     study = open_study(corpus, root, output, small=small, challenge=challenge, shared_persons=shared_persons)
     return preset_run.train_preset(Path(preset).stem, final, study, output, shared)
 
 
-def _protocol(text: str | None, corpus: str) -> tuple[ChallengeSettings, bool]:
-    """Return what a protocol's name says of RECOLA, and whether clips are split within persons."""
-    if corpus in CLASS_CORPORA:
-        return ChallengeSettings(), shares_persons(text, corpus)
-    return challenge_settings(text or "avec2016"), False
-
-
 def evaluate(folder: Path, corpus: str, root: Path | None, split: str, *, small: bool, protocol: str | None) -> Figures:
     """Return the figures of a trained system on a split of a corpus."""
-    study = open_split(corpus, root, folder, split, small=small, challenge=challenge_settings(protocol or "avec2016"))
+    challenge, shared_persons = chosen_protocol(protocol, corpus)
+    study = open_split(corpus, root, folder, split, small=small, challenge=challenge, shared_persons=shared_persons)
     return preset_run.evaluate_system(folder, study) | {"split": split}

@@ -90,6 +90,13 @@ class Study:
         return self.tells_classes if self.corpus == TABLES else self.corpus in EMOTION_CORPORA
 
     @property
+    def names_persons(self) -> bool:
+        """Whether it says who speaks: of tables, as far as their speakers are not the clips themselves."""
+        if self.corpus == TABLES:
+            return any(item.subject != item.name for item in self.all_items)
+        return self.corpus not in WITHOUT_PERSONS
+
+    @property
     def all_items(self) -> list[Item]:
         """Return the recordings of all roles."""
         return [item for role in ROLES for item in self.items[role]]
@@ -164,6 +171,23 @@ class Study:
         return replace(self, label_delay_ticks=round(seconds * RECIPE.label_rate_hz))
 
     @cached_property
+    def dialogues(self) -> str:
+        """16 hex digits of who speaks when in dialogues: of use to systems that hear them."""
+        clips = [item for item in self.all_items if isinstance(item, LabelledClip | TabledClip)]
+        told = repr([(clip.name, clip.dialogue, clip.subject) for clip in clips if clip.dialogue])
+        return hashlib.sha256(told.encode()).hexdigest()[:16]
+
+    def _told_of_some(self) -> str:
+        """Return what only some corpora have: speakers of tables, events of clips."""
+        speakers = [item.subject for item in self.all_items if isinstance(item, TabledClip)]
+        events = [
+            (item.event_start_seconds, item.event_end_seconds)
+            for item in self.all_items
+            if isinstance(item, LabelledClip) and item.event_start_seconds is not None
+        ]
+        return "".join(repr(each) for each in (speakers, events) if each)
+
+    @cached_property
     def digest(self) -> str:
         """16 hex digits of everything that a result depends on beside system and seed; looks at every file once."""
         roles = {role: [origin(item, RECIPE) for item in items] for role, items in self.items.items()}
@@ -171,8 +195,7 @@ class Study:
         if self.tells_classes:
             clips = [item for item in self.all_items if isinstance(item, LabelledClip | TabledClip)]
             told += repr([self.classes, [clip.label for clip in clips]])
-            dialogues = [clip.dialogue for clip in clips]
-            told += repr(dialogues) if any(dialogues) else ""
+        told += self._told_of_some()
         return hashlib.sha256(f"{RECIPE.digest()} {load_bundle().digest} {told}".encode()).hexdigest()[:16]
 
 

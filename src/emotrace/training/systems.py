@@ -126,6 +126,12 @@ def _start_from(system: nn.Module, name: str, weights: Path, settings: SystemSet
         )
     matched = load_pretrained(found[name], weights, name)
     print(matched.summary(), file=sys.stderr, flush=True)
+    if name == "utterance" and matched.missing:
+        raise SettingsError(
+            f"{name}.weights={weights}: {len(matched.missing)} values of {settings.utterance.system} were not in the "
+            "file or not in this shape, and would stay as they were drawn: give weights of a training with the same "
+            f"classes, scale={settings.scale} and the other settings at their defaults."
+        )
     if matched.missing and settings.schedule == "gradual-release":
         raise SettingsError(
             f"{name}.weights={weights}: {len(matched.missing)} values were not in the file, and with "
@@ -138,7 +144,7 @@ def _start_from(system: nn.Module, name: str, weights: Path, settings: SystemSet
 def _clip_system(settings: SystemSettings, sizes: ClipSizes) -> nn.Module:
     model: Any = CLIP_SYSTEMS[settings.system]  # its own Config, which no type can say
     chosen: dict[str, object] = {"visual": settings.visual.backbone} if "face" in model.modalities else {}
-    if "audio" in {each.name for each in fields(model.Config)}:
+    if can_read_rows(settings):
         chosen["audio"] = settings.audio.backbone
     chosen |= {name: getattr(settings, name) for name in ABLATED.get(settings.system, ())}
     system: nn.Module = model(model.Config(sizes=sizes, scale=settings.scale, **chosen))
@@ -229,6 +235,14 @@ def clip_reading_of(settings: SystemSettings, ticks_per_second: float) -> ClipRe
 def is_clip_level(settings: SystemSettings) -> bool:
     """Tell whether the system says one thing of a clip, and not of every step."""
     return settings.system in CLIP_SYSTEMS
+
+
+def can_read_rows(settings: SystemSettings) -> bool:
+    """Tell whether the voice network of a system can be left out for rows of features (`audio.backbone=frozen`)."""
+    if settings.system == "leader-follower":
+        return True
+    model: Any = CLIP_SYSTEMS.get(turn_settings(settings).system)
+    return model is not None and "audio" in {each.name for each in fields(model.Config)}
 
 
 def hears_dialogues(settings: SystemSettings) -> bool:
