@@ -59,6 +59,23 @@ def test_without_the_video_the_sound_is_read_alone(root: Path) -> None:
     assert all(clip.audio is not None for clip in clips)
 
 
+@pytest.mark.parametrize("has_video", [True, False])
+def test_turns_stand_in_order_of_time_though_files_list_one_speaker_after_the_other(
+    has_video: bool, root: Path
+) -> None:
+    before = [clip.name for clip in iemocap.read(root)]
+    path = root / TEXT
+    lines = path.read_text().splitlines()
+    turns = sorted((line for line in lines if line.startswith("[")), key=lambda line: line.split()[3])
+    assert turns != [line for line in lines if line.startswith("[")]
+    path.write_text("\n".join(turns) + "\n")
+    if not has_video:
+        (root / "Session1" / "dialog" / "avi" / "DivX" / "Ses01F_impro01.avi").unlink()
+    clips = iemocap.read(root)
+    assert [clip.name for clip in clips] == before
+    assert {clip.dialogue for clip in clips if clip.name.startswith("Ses01F_impro01_")} == {"Ses01F_impro01"}
+
+
 def test_of_four_classes_happiness_holds_excitement(root: Path) -> None:
     clips = iemocap.read(root)
     assert Counter(clip.label for clip in clips) == {"anger": 10, "happiness": 20, "sadness": 10, "neutral": 10}
