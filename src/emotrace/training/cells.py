@@ -117,7 +117,7 @@ Cell = SystemCell | FaceCell
 def cell_origin(study: Study, cell: Cell) -> str:
     """Return a digest of everything that the result of a cell depends on."""
     told = f"{study.digest} {cell.told()}"
-    if isinstance(cell, SystemCell) and hears_dialogues(cell.settings):
+    if isinstance(cell, SystemCell) and hears_dialogues(cell.settings) and study.dialogues:
         told += f" {study.dialogues}"
     return hashlib.sha256(told.encode()).hexdigest()[:32]
 

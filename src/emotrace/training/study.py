@@ -172,10 +172,10 @@ class Study:
 
     @cached_property
     def dialogues(self) -> str:
-        """16 hex digits of who speaks when in dialogues: of use to systems that hear them."""
+        """16 hex digits of who speaks when in dialogues, of use to systems that hear them; "" where there are none."""
         clips = [item for item in self.all_items if isinstance(item, LabelledClip | TabledClip)]
-        told = repr([(clip.name, clip.dialogue, clip.subject) for clip in clips if clip.dialogue])
-        return hashlib.sha256(told.encode()).hexdigest()[:16]
+        told = [(clip.name, clip.dialogue, clip.subject) for clip in clips if clip.dialogue]
+        return hashlib.sha256(repr(told).encode()).hexdigest()[:16] if told else ""
 
     def _told_of_some(self) -> str:
         """Return what only some corpora have: speakers of tables, events of clips."""
