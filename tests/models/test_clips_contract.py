@@ -27,7 +27,9 @@ from emotrace.training.system_export import clip_graph, export_clips, with_extra
 from tests.models.clips import KINDS, assert_answers, assert_same, filled, only, rows, toy_clips, toy_sizes
 from tests.models.graphs import run_graph
 
-CROP_SIDES = {"g-fbp": 16, "ag-fbp": 16, "am-fbp": 16}
+CROP_SIDES = dict.fromkeys(
+    ("g-fbp", "ag-fbp", "am-fbp", "perception-attention", "disentangled", "dialogue-attention"), 16
+)
 """Of those whose face network also takes small pictures; the others get 48 pixels, as from a recording."""
 MOST_FRAMES = 132
 """Of a segment, so that the tests are fast; the convolutions leave three columns of them."""

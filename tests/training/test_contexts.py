@@ -93,9 +93,11 @@ def test_the_identity_probe_stands_beside_the_recall(actors: Made) -> None:
 
 
 def test_another_protocol_of_persons_is_refused(tmp_path: Path) -> None:
-    for corpus, text in (("ravdess", "avec2016"), ("recola", "person-shared")):
-        with pytest.raises(SettingsError, match=f"--protocol {text}: expected one of"):
-            starting.compare(["vaanet"], corpus, tmp_path, 1, tmp_path / "out", [], protocol=text)
+    told = "--protocol avec2016: expected one of person-disjoint, person-shared for ravdess"
+    with pytest.raises(SettingsError, match=told):
+        starting.compare(["vaanet"], "ravdess", tmp_path, 1, tmp_path / "out", [], protocol="avec2016")
+    with pytest.raises(SettingsError, match="--protocol person-shared: recola is not split so"):
+        starting.compare(["modular-hierarchy"], "recola", tmp_path, 1, tmp_path / "out", [], protocol="person-shared")
     assert not (tmp_path / "out").exists()
 
 

@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol, cast, runtime_checkable
@@ -149,7 +149,8 @@ def _clip_system(settings: SystemSettings, sizes: ClipSizes) -> nn.Module:
     chosen |= {name: getattr(settings, name) for name in ABLATED.get(settings.system, ())}
     system: nn.Module = model(model.Config(sizes=sizes, scale=settings.scale, **chosen))
     if isinstance(system, DialogueAttention) and settings.utterance.system != "own":
-        encoder = EmbeddingOf(_clip_system(turn_settings(settings), sizes))
+        # Who speaks is not asked of it: a head that learnt that is left in its file.
+        encoder = EmbeddingOf(_clip_system(turn_settings(settings), replace(sizes, num_persons=0)))
         system.hear_with(encoder, encoder.width(clip_reading_of(settings, RECIPE.label_rate_hz), sizes))
     return system
 
