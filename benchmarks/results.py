@@ -75,6 +75,7 @@ class Compared:
         folder: of the corpus, in the folder of the data.
         settings: KEY=VALUE, shared by all systems.
         protocol: of the corpus; None for its usual one.
+        is_drawn: whether the page shows its figures.
     """
 
     keys: tuple[str, ...]
@@ -83,6 +84,7 @@ class Compared:
     folder: str = ""
     settings: tuple[str, ...] = ()
     protocol: str | None = None
+    is_drawn: bool = True
 
 
 _DISENTANGLED = (
@@ -96,8 +98,8 @@ COMPARISONS: Mapping[str, Compared] = {
     "classes": Compared(
         ("fcn-attention", "modular-hierarchy", "bimodal-attention"), 3, "ravdess", "ravdess", ("epochs=15",)
     ),
-    "identity-disjoint": Compared(_DISENTANGLED[:3], 3, "ravdess", "ravdess", ("epochs=60",), "person-disjoint"),
-    "identity-shared": Compared(_DISENTANGLED, 3, "ravdess", "ravdess", ("epochs=60",), "person-shared"),
+    "identity-disjoint": Compared(_DISENTANGLED[:3], 3, "ravdess", "ravdess", ("epochs=60",), "person-disjoint", False),
+    "identity-shared": Compared(_DISENTANGLED, 3, "ravdess", "ravdess", ("epochs=60",), "person-shared", False),
 }
 """What the page compares; pictures of RAVDESS are not at hand, so its clips are heard alone."""
 
@@ -114,7 +116,7 @@ def comparisons(data: Path, runs: Path, images: Path) -> dict[str, Figures]:
         )
         if compared.failed:
             raise SystemExit(f"{name}: {dict(compared.failed)}")
-        for drawn in sorted((folder / "figures").glob("*.svg")):
+        for drawn in sorted((folder / "figures").glob("*.svg")) if wanted.is_drawn else []:
             shutil.copyfile(drawn, images / (drawn.name if wanted.corpus == "composed" else f"{name}_{drawn.name}"))
         text = (folder / "results.md").read_text(encoding="utf-8")
         table = next(folder.glob("*.csv")).read_bytes()
