@@ -98,8 +98,8 @@ COMPARISONS: Mapping[str, Compared] = {
     "classes": Compared(
         ("fcn-attention", "modular-hierarchy", "bimodal-attention"), 3, "ravdess", "ravdess", ("epochs=15",)
     ),
-    "identity-disjoint": Compared(_DISENTANGLED[:3], 3, "ravdess", "ravdess", ("epochs=60",), "person-disjoint", False),
-    "identity-shared": Compared(_DISENTANGLED, 3, "ravdess", "ravdess", ("epochs=60",), "person-shared", False),
+    "identity-disjoint": Compared(_DISENTANGLED, 3, "ravdess", "ravdess", ("epochs=15",), "person-disjoint", False),
+    "identity-shared": Compared(_DISENTANGLED, 3, "ravdess", "ravdess", ("epochs=15",), "person-shared", False),
 }
 """What the page compares; pictures of RAVDESS are not at hand, so its clips are heard alone."""
 
