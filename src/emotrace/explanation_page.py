@@ -3,21 +3,16 @@
 The page has the look of the report. Its Content-Security-Policy lets nothing run and nothing load but its own style.
 """
 
-import base64
-import hashlib
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup
 from numpy.typing import NDArray
 
 from emotrace.explanation import Explanation
+from emotrace.page import write_page
 from emotrace.timeline_schema import NOTICES
-from emotrace.writing import atomic_path
 
 MOST_ROWS, MOST_COLUMNS = 120, 200
 """That are drawn; more of either are averaged with their neighbours."""
@@ -50,21 +45,14 @@ def write_explanations(
     Raises:
         TimelineError: the page cannot be written.
     """
-    style = _part("report_style.css") + _part("explanation_style.css")
-    style_hash = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    policy = f"default-src 'none'; style-src 'sha256-{style_hash}'; img-src data:; base-uri 'none'; form-action 'none'"
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    page = environment.from_string(_part("explanation_template.html.j2")).render(
-        source=source_name,
-        ranking=sorted(clip_probabilities.items(), key=lambda item: -item[1]),
-        maps=[_heat_map(explanation) for explanation in explanations],
-        notices=[notice.partition(": ") for notice in NOTICES],
-        num_levels=_NUM_LEVELS,
-        policy=policy,
-        style=Markup(style),  # files of this package
-    )
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(page.encode("utf-8", errors="replace"))  # names of files need not be Unicode
+    values = {
+        "source": source_name,
+        "ranking": sorted(clip_probabilities.items(), key=lambda item: -item[1]),
+        "maps": [_heat_map(explanation) for explanation in explanations],
+        "notices": [notice.partition(": ") for notice in NOTICES],
+        "num_levels": _NUM_LEVELS,
+    }
+    write_page(path, "explanation_template.html.j2", ["report_style.css", "explanation_style.css"], values)
 
 
 def _heat_map(explanation: Explanation) -> dict[str, Any]:
@@ -132,7 +120,3 @@ def _short(label: str) -> str:
 def _width(labels: Sequence[str]) -> int:
     """Return the px that the longest label takes, with some room."""
     return round(max(len(_short(label)) for label in labels) * _LETTER_WIDTH) + 14
-
-
-def _part(name: str) -> str:
-    return files("emotrace").joinpath(name).read_text(encoding="utf-8")

@@ -6,24 +6,22 @@ a file name smuggles in could run even if it escaped the escaping.
 """
 
 import base64
-import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import numpy as np
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 from numpy.lib.stride_tricks import sliding_window_view
 
 from emotrace.errors import SettingsError
 from emotrace.labels import CIRCUMPLEX, EMOTIONS
+from emotrace.page import write_page
 from emotrace.report_traces import (
     Bins,
     Curve,
@@ -49,7 +47,6 @@ from emotrace.timeline import (
     Timeline,
 )
 from emotrace.types import FloatArray
-from emotrace.writing import atomic_path
 
 __all__ = ["MAX_THUMBNAILS", "Thumbnail", "summary_in_words", "thumbnail_times", "write_report"]
 
@@ -97,36 +94,28 @@ def write_report(
         TimelineError: the page cannot be written.
     """
     bins = make_bins(timeline)
-    style, script = _part("report_style.css"), _part("report_script.js")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    page = environment.from_string(
-        _part("report_template.html.j2")
-    ).render(
-        metadata=timeline.metadata,
-        summary=timeline.summary(),
-        words=summary_in_words(timeline),
-        columns=COLUMNS,
-        emotions=STACK_ORDER,
-        num_rows=len(timeline),
-        start_seconds=0.0 if media else timeline.summary()["peak_arousal_seconds"] or 0.0,
-        player=_player(timeline, path, media),
-        thumbnails=[_embedded(thumbnail) for thumbnail in _evenly(thumbnails)],
-        drawing=_drawing(timeline, bins),
-        plane=_plane(timeline),
-        data=Markup(_script_safe(_series(timeline, bins))),  # every "<" is escaped
-        notices=[notice.partition(": ") for notice in _all_notices(timeline)],
-        problems=timeline.metadata.problems[:_MAX_PROBLEMS],
-        more_problems=max(0, len(timeline.metadata.problems) - _MAX_PROBLEMS),
-        clock=clock_text,
-        signed=signed_text,
-        percent=percent_text,
-        ranking=_ranking(timeline.summary()),
-        policy=_policy(style, script),
-        style=Markup(style),  # a file of this package
-        script=Markup(script),  # a file of this package
-    )
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(page.encode("utf-8", errors="replace"))  # names of files need not be Unicode
+    values = {
+        "metadata": timeline.metadata,
+        "summary": timeline.summary(),
+        "words": summary_in_words(timeline),
+        "columns": COLUMNS,
+        "emotions": STACK_ORDER,
+        "num_rows": len(timeline),
+        "start_seconds": 0.0 if media else timeline.summary()["peak_arousal_seconds"] or 0.0,
+        "player": _player(timeline, path, media),
+        "thumbnails": [_embedded(thumbnail) for thumbnail in _evenly(thumbnails)],
+        "drawing": _drawing(timeline, bins),
+        "plane": _plane(timeline),
+        "data": Markup(_script_safe(_series(timeline, bins))),  # every "<" is escaped
+        "notices": [notice.partition(": ") for notice in _all_notices(timeline)],
+        "problems": timeline.metadata.problems[:_MAX_PROBLEMS],
+        "more_problems": max(0, len(timeline.metadata.problems) - _MAX_PROBLEMS),
+        "clock": clock_text,
+        "signed": signed_text,
+        "percent": percent_text,
+        "ranking": _ranking(timeline.summary()),
+    }
+    write_page(path, "report_template.html.j2", ["report_style.css"], values, script="report_script.js")
 
 
 def _drawing(timeline: Timeline, bins: Bins) -> dict[str, Any]:
@@ -263,20 +252,8 @@ def _all_notices(timeline: Timeline) -> list[str]:
     return list(dict.fromkeys((*NOTICES, *timeline.metadata.notices)))
 
 
-def _policy(style: str, script: str) -> str:
-    hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (style, script)]
-    return (
-        f"default-src 'none'; style-src 'sha256-{hashes[0]}'; script-src 'sha256-{hashes[1]}'; "
-        "img-src data:; media-src 'self' file:; base-uri 'none'; form-action 'none'"
-    )
-
-
 def _script_safe(data: object) -> str:
     return json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
-
-
-def _part(name: str) -> str:
-    return files("emotrace").joinpath(name).read_text(encoding="utf-8")
 
 
 def _ranking(summary: Summary) -> list[tuple[str, float | None]]:
