@@ -6,6 +6,7 @@ Axes as in `clips.py`; N pictures, S snippets, E width of a vector, Q channels a
 import torch
 from torch import Tensor, nn
 
+from emotrace.encoders.feature_rows import FeatureRows
 from emotrace.encoders.ir50 import Ir50, Ir50Config
 from emotrace.encoders.resnet3d import Depth, ResNet3d, ResNet3dConfig
 from emotrace.layers.clips import Backbone, Clips, Scale
@@ -78,6 +79,17 @@ class SnippetMaps(nn.Module):
             return met.new_zeros(*seen.shape, *met.shape[1:]).index_put((seen,), met)
         maps = self.encoder.maps(snippets.flatten(0, 1)).flatten(2)
         return torch.where(seen[..., None, None], maps.reshape(*seen.shape, *maps.shape[1:]), 0.0)
+
+
+def own_encoders(visual: nn.Module | None, audio: nn.Module | None = None) -> dict[str, nn.Module]:
+    """Return by name the encoders that a system brings itself, and that can begin with weights learnt elsewhere.
+
+    Args:
+        visual: of pictures; None where a frozen one ran before.
+        audio: of the voice; none of its own are `FeatureRows`, whose rows somebody else has made.
+    """
+    found = {"visual": visual, "audio": None if isinstance(audio, FeatureRows) else audio}
+    return {name: network for name, network in found.items() if network is not None}
 
 
 def positions(backbone: Backbone, scale: Scale, *, num_regions: int, crop_side: int, pictures: int) -> int:

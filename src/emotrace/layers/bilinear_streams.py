@@ -17,7 +17,7 @@ from emotrace.encoders.alexnet_fcn import AlexNetFcn, AlexNetFcnConfig
 from emotrace.encoders.classic import scaled
 from emotrace.encoders.feature_rows import FeatureRows, FeatureRowsConfig
 from emotrace.errors import SettingsError
-from emotrace.layers.backbones import FrameVectors
+from emotrace.layers.backbones import FrameVectors, own_encoders
 from emotrace.layers.clips import Backbone, Clips, ClipSizes, Scale
 from emotrace.layers.pooling import CellAttention, FrameAttention
 
@@ -79,7 +79,7 @@ class SoundMap(nn.Module):
 
     def encoders(self) -> dict[str, nn.Module]:
         """Return "audio" where the voice comes as a spectrogram."""
-        return {} if isinstance(self.encoder, FeatureRows) else {"audio": self.encoder}
+        return own_encoders(None, self.encoder)
 
 
 class Streams(NamedTuple):
@@ -152,7 +152,4 @@ class BilinearStreams(nn.Module):
 
     def encoders(self) -> dict[str, nn.Module]:
         """Return "audio" and "visual", without those that are frozen."""
-        encoders = self.map.encoders()
-        if self.frames.encoder is not None:
-            encoders["visual"] = self.frames.encoder
-        return encoders
+        return own_encoders(self.frames.encoder, self.map.encoder)

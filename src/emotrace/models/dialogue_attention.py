@@ -20,6 +20,7 @@ from typing import ClassVar, Self
 import torch
 from torch import Tensor, nn
 
+from emotrace.layers.backbones import own_encoders
 from emotrace.layers.clips import (
     Backbone,
     ClipAnswer,
@@ -139,8 +140,8 @@ class DialogueAttention(nn.Module):
         """Return the networks that can begin with weights learnt elsewhere."""
         if self._is_lent:
             return {"utterance": self.utterance}
-        seeing = self.utterance.frames.encoder if isinstance(self.utterance, UtteranceEncoder) else None
-        return {} if seeing is None else {"visual": seeing}
+        assert isinstance(self.utterance, UtteranceEncoder)
+        return own_encoders(self.utterance.frames.encoder)
 
     def _conversation(self, dim: int) -> DialogueEncoder:
         config = self.config

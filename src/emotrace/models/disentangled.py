@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from emotrace.layers.backbones import own_encoders
 from emotrace.layers.clips import (
     Backbone,
     ClipAnswer,
@@ -134,8 +135,7 @@ class Disentangled(nn.Module):
 
     def encoders(self) -> dict[str, nn.Module]:
         """Return the networks that can begin with weights learnt elsewhere."""
-        seeing = self.encode.frames.encoder
-        return {} if seeing is None else {"visual": seeing}
+        return own_encoders(self.encode.frames.encoder)
 
 
 def _adversarial_loss(head: nn.Module, embedding: Tensor, person: Tensor) -> Tensor:

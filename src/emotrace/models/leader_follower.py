@@ -36,7 +36,7 @@ from emotrace.encoders.classic import scaled
 from emotrace.encoders.feature_rows import FeatureRows, FeatureRowsConfig
 from emotrace.encoders.vggish import Vggish, VggishConfig
 from emotrace.errors import SettingsError
-from emotrace.layers.backbones import WIDTHS, FrameVectors
+from emotrace.layers.backbones import WIDTHS, FrameVectors, own_encoders
 from emotrace.layers.clips import Backbone, Scale
 from emotrace.layers.heads import AffectHeads
 from emotrace.layers.items import encode_items
@@ -169,9 +169,7 @@ class LeaderFollower(nn.Module):
 
     def encoders(self) -> dict[str, nn.Module]:
         """Return the networks whose weights can be loaded by themselves: "audio" and "visual", each where it is own."""
-        heard = {} if self.rows is not None else {"audio": self.vggish}
-        seen = {} if self.visual.encoder is None else {"visual": self.visual.encoder}
-        return {**heard, **seen}
+        return own_encoders(self.visual.encoder, self.vggish if self.rows is None else None)
 
     def _heard(self, voice: Tensor, known: Tensor) -> tuple[Tensor, ...]:
         """Return what follows, each [B, S, D], of the voice [B, S, ...] where it is known [B, S]."""

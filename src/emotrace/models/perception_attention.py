@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from emotrace.layers.alignment import AlignedLstm
-from emotrace.layers.backbones import FrameVectors
+from emotrace.layers.backbones import FrameVectors, own_encoders
 from emotrace.layers.clips import (
     Backbone,
     ClipAnswer,
@@ -108,7 +108,7 @@ class PerceptionAttention(nn.Module):
 
     def encoders(self) -> dict[str, nn.Module]:
         """Return the networks that can begin with weights learnt elsewhere."""
-        return {} if self.frames.encoder is None else {"visual": self.frames.encoder}
+        return own_encoders(self.frames.encoder)
 
     def explain(self, clips: Clips) -> tuple[Tensor, ...]:
         """Return how much of each group of sound each picture takes, and how much each picture counts for each class.

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from emotrace.encoders.vggish import Vggish, VggishConfig
-from emotrace.layers.backbones import SnippetMaps
+from emotrace.layers.backbones import SnippetMaps, own_encoders
 from emotrace.layers.clips import (
     Backbone,
     ClipAnswer,
@@ -127,8 +127,7 @@ class PspNetwork(nn.Module):
 
     def encoders(self) -> dict[str, nn.Module]:
         """Return the networks that can begin with weights learnt elsewhere."""
-        found = {"visual": self.maps.encoder, "audio": self.hear.vggish}
-        return {name: network for name, network in found.items() if network is not None}
+        return own_encoders(self.maps.encoder, self.hear.vggish)
 
     def _localised(self, clips: Clips) -> Localised:
         clips = clean(clips)

@@ -28,7 +28,7 @@ from emotrace.encoders.classic import scaled
 from emotrace.encoders.feature_rows import FeatureRows, FeatureRowsConfig
 from emotrace.encoders.residual import ResidualConfig, ResidualNetwork
 from emotrace.labels import POLARITY
-from emotrace.layers.backbones import WIDTHS, SnippetMaps, positions
+from emotrace.layers.backbones import WIDTHS, SnippetMaps, own_encoders, positions
 from emotrace.layers.clips import (
     Backbone,
     ClipAnswer,
@@ -127,9 +127,7 @@ class Vaanet(nn.Module):
 
     def encoders(self) -> dict[str, nn.Module]:
         """Return the networks that can begin with weights learnt elsewhere."""
-        seeing = {} if self.maps.encoder is None else {"visual": self.maps.encoder}
-        hearing = {} if isinstance(self.sound, FeatureRows) else {"audio": self.sound}
-        return {**seeing, **hearing}
+        return own_encoders(self.maps.encoder, self.sound)
 
     def _heard(self, clips: Clips, spoken: Tensor) -> Tensor:
         """Return a vector of every segment [B, A, E], zero where `spoken` [B, A] is false."""
