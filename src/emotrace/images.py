@@ -38,6 +38,11 @@ def resize(image: Image, width: int, height: int) -> Image:
     return np.asarray(cv2.resize(image, (width, height), interpolation=interpolation), dtype=np.uint8)
 
 
+def look_up(image: Image, table: Image) -> Image:
+    """Return table[image] of an image [height, width] and a table [256]."""
+    return np.asarray(cv2.LUT(image, table), dtype=np.uint8)
+
+
 def overlay(background: Image, picture: Image, opacity: FloatArray, placement: FloatArray) -> Image:
     """Return the background with a picture moved, turned or scaled onto it.
 

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn, Self
@@ -24,6 +25,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from emotrace.errors import MediaError
+from emotrace.images import look_up, resize
 from emotrace.media_audio import SoundTrack, mixed
 from emotrace.types import AudioChunk, Image
 
@@ -101,6 +103,35 @@ class _Orientation:
         turned = image.swapaxes(0, 1) if self.transposed else image
         return np.ascontiguousarray(turned[:: -1 if self.mirrored_y else 1, :: -1 if self.mirrored_x else 1])
 
+    def stored(self, box: "Box", width: int, height: int) -> "Box":
+        """Return where a box of the upright picture of this size lies in the stored one."""
+        left, top, right, bottom = box
+        if self.mirrored_x:
+            left, right = width - right, width - left
+        if self.mirrored_y:
+            top, bottom = height - bottom, height - top
+        return (top, left, bottom, right) if self.transposed else (left, top, right, bottom)
+
+
+Box = tuple[int, int, int, int]
+"""Left, top, right and bottom in whole pixels; right and bottom are the first that do not belong to it."""
+_LUMA_FIRST = frozenset(
+    "yuv420p yuvj420p yuv422p yuvj422p yuv444p yuvj444p yuv411p yuvj411p yuv440p yuvj440p nv12 nv21 nv16".split()
+)
+"""Pixel formats whose first plane is the luma in bytes: pictures of these need no conversion to be looked at."""
+
+
+@cache
+def _luma_table(pixel_format: str, colour_range: int) -> Image:
+    """Return [256]: what the conversion to grey makes of each stored luma."""
+    picture = av.VideoFrame(16, 16, pixel_format)
+    plane = picture.planes[0]
+    stored = np.zeros((16, plane.line_size), np.uint8)
+    stored[:, :16] = np.arange(256).reshape(16, 16)
+    plane.update(stored.tobytes()[: plane.buffer_size].ljust(plane.buffer_size, b"\0"))
+    grey = picture.reformat(format="gray", interpolation="AREA", src_color_range=colour_range, dst_color_range="JPEG")
+    return np.asarray(grey.to_ndarray(), dtype=np.uint8).reshape(256)
+
 
 class VideoFrame:
     """One decoded picture, upright, converted when asked. It holds the decoder's buffer: do not collect many.
@@ -118,7 +149,7 @@ class VideoFrame:
         self._orientation = orientation
         stored = (picture.width, picture.height)
         self.width, self.height = stored[::-1] if self._orientation.transposed else stored
-        self._grey: Image | None = None
+        self._luma: tuple[Image, Image | None] | None = None
 
     @staticmethod
     def from_rgb(time_seconds: float, image: Image) -> "VideoFrame":
@@ -128,17 +159,44 @@ class VideoFrame:
 
     def grey(self) -> Image:
         """Return [height, width] luma, 0 black .. 255 white, whatever range and bit depth the video has."""
-        if self._grey is None:
-            self._grey = self._converted("gray", self._picture.width, self._picture.height)
-        return self._grey
+        return self.grey_part((0, 0, self.width, self.height))
+
+    def grey_part(self, box: Box, max_side: int | None = None) -> Image:
+        """Return a part of `grey` [bottom - top, right - left]; nothing else of the picture is converted.
+
+        Args:
+            box: in pixels of the upright picture, inside it.
+            max_side: scale the part down where needed so that its longer side is at most as many pixels.
+        """
+        luma, table = self._stored_luma()
+        left, top, right, bottom = self._orientation.stored(box, self.width, self.height)
+        part = luma[top:bottom, left:right]
+        if max_side is not None and max_side < max(part.shape):
+            scale = max_side / max(part.shape)
+            part = resize(part, *(max(1, round(side * scale)) for side in (right - left, bottom - top)))
+        return self._orientation.upright(part if table is None else look_up(part, table))
+
+    def _stored_luma(self) -> tuple[Image, Image | None]:
+        """Return the stored picture in grey, and what is still to be applied to each pixel; None: nothing."""
+        if self._luma is None:
+            picture = self._picture
+            if picture.format.name in _LUMA_FIRST and picture.planes[0].line_size >= picture.width:
+                plane = picture.planes[0]
+                rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
+                table = _luma_table(picture.format.name, int(picture.color_range))
+                self._luma = rows[: picture.height, : picture.width], table
+            else:
+                self._luma = self._reformatted("gray", picture.width, picture.height), None
+        return self._luma
 
     def rgb(self, max_side: int | None = None) -> Image:
         """Return [h, w, 3], scaled down where needed so that the longer side is at most `max_side` pixels."""
         width, height = self._picture.width, self._picture.height
         scale = min(1.0, max_side / max(width, height)) if max_side else 1.0
-        return self._converted("rgb24", max(1, round(width * scale)), max(1, round(height * scale)))
+        small = self._reformatted("rgb24", max(1, round(width * scale)), max(1, round(height * scale)))
+        return self._orientation.upright(small)
 
-    def _converted(self, pixel_format: str, width: int, height: int) -> Image:
+    def _reformatted(self, pixel_format: str, width: int, height: int) -> Image:
         picture = self._picture.reformat(
             width=width,
             height=height,
@@ -147,7 +205,7 @@ class VideoFrame:
             src_color_range=self._picture.color_range,
             dst_color_range="JPEG",
         )
-        return self._orientation.upright(np.asarray(picture.to_ndarray(), dtype=np.uint8))
+        return np.asarray(picture.to_ndarray(), dtype=np.uint8)
 
 
 class Clip:

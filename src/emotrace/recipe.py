@@ -6,7 +6,7 @@ from typing import Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-FEATURES_VERSION = 2
+FEATURES_VERSION = 3
 """Raised whenever the code makes other features for the same recipe; the digest covers it."""
 SAMPLE_RATE = 16_000
 """Hz; the paper's section 4.1 resamples everything to 16 kHz, 16 bit."""
@@ -79,6 +79,9 @@ class VideoRecipe(_Part):
     crop_size: int = Field(48, ge=16, le=512)
     haar_geometry: CropGeometry = CropGeometry(scale=1.03, shift_y=0.0)
     yunet_geometry: CropGeometry = CropGeometry(scale=0.99, shift_y=0.0)
+    search_rate_hz: float = Field(
+        4.0, gt=0, le=120, description="whole pictures searched per second, at most, while no face is followed"
+    )
     face_hold_seconds: float = Field(0.25, ge=0, le=10, description="how long the last crop stands for the face")
     switch_seconds: float = Field(1.0, ge=0, le=60, description="absence after which another face is followed")
 

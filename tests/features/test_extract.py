@@ -28,8 +28,9 @@ class LightPicture:
     """Finds a face that fills the picture wherever the picture is light."""
 
     name: Literal["haar"] = "haar"
+    is_free: Literal[True] = True
 
-    def detect(self, frame: VideoFrame) -> list[Face]:
+    def detect(self, frame: VideoFrame, near: Face | None = None) -> list[Face]:
         if frame.grey().mean() < 100:
             return []
         return [Face(0.0, 0.0, float(frame.width), float(frame.height), confidence=0.75)]

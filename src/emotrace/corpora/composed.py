@@ -109,11 +109,12 @@ class KnownFace:
     """Finds the face of a composed recording: it fills the picture, and a black picture has none."""
 
     name: Literal["haar"] = "haar"
+    is_free: Literal[True] = True
 
     def __init__(self, recipe: Recipe) -> None:
         self._geometry = recipe.video.haar_geometry
 
-    def detect(self, frame: VideoFrame) -> list[Face]:
+    def detect(self, frame: VideoFrame, near: Face | None = None) -> list[Face]:
         """Return the box from which the recipe's geometry cuts out exactly the picture."""
         if not frame.grey().any():
             return []

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from emotrace.clock import latest, num_ticks, tick_times
 from emotrace.errors import MediaError
 from emotrace.features.audio_signal import TICK_LENGTH, EndpointState, detect_speech
-from emotrace.features.faces import Detector, Follower, crop_face, follow
+from emotrace.features.faces import Detector, Follower, crop_face, expected_face, follow
 from emotrace.features.voice_input import context_samples, input_shape, voice_input
 from emotrace.media import ClipInfo, VideoFrame
 from emotrace.recipe import SAMPLE_RATE, Recipe
@@ -277,6 +277,7 @@ class _Face:
     _follower: Follower = field(default_factory=Follower)
     _sightings: list[_Sighting] = field(default_factory=list)
     _person: int = 0
+    _next_search_seconds: float = 0.0
 
     def note_end(self, frame: VideoFrame) -> None:
         """Keep in mind how far the pictures reach: before this one no other is to come."""
@@ -286,12 +287,23 @@ class _Face:
     def add(self, frame: VideoFrame, detector: Detector) -> None:
         """Find the followed face in a frame and cut it out."""
         video = self.recipe.video
-        faces = detector.detect(frame)
+        faces = self._found(frame, detector)
         self._follower, face = follow(self._follower, faces, frame.time_seconds, video)
         if face is not None:
             crop = crop_face(frame, face, video, detector.name)
             self._sightings.append(_Sighting(frame.time_seconds, face, crop, self._follower.person))
             self.waiting_bytes += _piece_bytes(crop)
+
+    def _found(self, frame: VideoFrame, detector: Detector) -> list[Face]:
+        """Look around the followed face, and through the whole picture only where it is not there."""
+        if detector.is_free:
+            return detector.detect(frame)
+        expected = expected_face(self._follower, frame.time_seconds)
+        faces = [] if expected is None else detector.detect(frame, expected)
+        if faces or frame.time_seconds < self._next_search_seconds:
+            return faces
+        self._next_search_seconds = frame.time_seconds + 1 / self.recipe.video.search_rate_hz
+        return detector.detect(frame)
 
     def take(self, ticks: NDArray[np.float64]) -> _Seen:
         """Return what is seen at the ticks, and forget the sightings that no later tick needs."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from emotrace.downloads import YUNET
 from emotrace.errors import EmotraceError
 from emotrace.images import resize
-from emotrace.media import VideoFrame
+from emotrace.media import Box, VideoFrame
 from emotrace.recipe import VideoRecipe
 from emotrace.types import Face, FloatArray, Image
 
@@ -23,6 +23,8 @@ MIN_FACE_PIXELS = 32.0
 """Longer side of the smallest face that is reported: below it a face shows no expression."""
 _SEARCH_SIDE = 320
 """Pixels of the longer side of the picture that the detectors see."""
+_NEAR_REACH = 1.0
+"""Half the side of the square in which a detector looks near a face, in sides of the face."""
 
 
 class Detector(Protocol):
@@ -32,10 +34,19 @@ class Detector(Protocol):
     def name(self) -> Literal["haar", "yunet"]:
         """Which crop geometry of the recipe belongs to its boxes."""
 
-    def detect(self, frame: VideoFrame) -> list[Face]:
+    @property
+    def is_free(self) -> bool:
+        """Whether looking costs nothing, so that every picture can be searched as a whole."""
+
+    def detect(self, frame: VideoFrame, near: Face | None = None) -> list[Face]:
         """Return the faces, boxes in pixels of the upright frame, the most prominent face first.
 
         Prominent is what is large, near the middle and certain, see `prominence`.
+
+        Args:
+            frame: the picture.
+            near: where a face is expected. The detector may then look around it alone, for faces of about its size,
+                which costs a fraction.
         """
 
 
@@ -45,6 +56,13 @@ def prominence(face: Face, frame_width: int, frame_height: int) -> float:
         (face.x + face.width / 2) / frame_width - 0.5, (face.y + face.height / 2) / frame_height - 0.5
     )
     return face.width * face.height * face.confidence * (1 - off_centre / math.sqrt(2))
+
+
+def _around(face: Face, width: int, height: int) -> Box:
+    """Return the square around a face in a picture of this size, as far as it lies inside; it may be empty."""
+    (x, y), reach = _centre(face), _NEAR_REACH * max(face.width, face.height)
+    left, top = max(0, math.floor(x - reach)), max(0, math.floor(y - reach))
+    return left, top, max(left, min(width, math.ceil(x + reach))), max(top, min(height, math.ceil(y + reach)))
 
 
 def _by_prominence(faces: list[Face], frame: VideoFrame) -> list[Face]:
@@ -62,10 +80,13 @@ class HaarDetector:
     """
 
     name: Literal["haar"] = "haar"
+    is_free: Literal[False] = False
     _SCALE_STEP = 1.2
     _MIN_AGREEING = 3
     _MIN_SHARE = 0.12
     """Side of the smallest face looked for, as a share of the shorter side of the picture."""
+    _NEAR_SIZES = (0.75, 1.4)
+    """Sides of the faces looked for near another, as shares of its side."""
 
     def __init__(self) -> None:
         path = Path(haarcascades) / "haarcascade_frontalface_alt2.xml"
@@ -75,25 +96,34 @@ class HaarDetector:
                 f"OpenCV's face cascade is missing at {path}. Reinstall opencv-python-headless, at least 4.11, below 5."
             )
 
-    def detect(self, frame: VideoFrame) -> list[Face]:
+    def detect(self, frame: VideoFrame, near: Face | None = None) -> list[Face]:
         """See `Detector.detect`."""
-        grey = frame.grey()
         shrink = max(1.0, max(frame.width, frame.height) / _SEARCH_SIDE)
-        width, height = (max(1, round(side / shrink)) for side in (frame.width, frame.height))
-        small = resize(grey, width, height) if shrink > 1 else grey
-        least = max(20, round(self._MIN_SHARE * min(width, height)))
+        box: Box = (0, 0, frame.width, frame.height)
+        least, most = self._MIN_SHARE * min(frame.width, frame.height), float(max(frame.width, frame.height))
+        if near is not None:
+            box = _around(near, frame.width, frame.height)
+            least, most = (max(least, share * max(near.width, near.height)) for share in self._NEAR_SIZES)
+        width, height = box[2] - box[0], box[3] - box[1]
+        if min(width, height) < 20 * shrink:
+            return []
+        part = frame.grey_part(box, round(max(width, height) / shrink))
         boxes, agreeing = self._cascade.detectMultiScale2(
-            small, scaleFactor=self._SCALE_STEP, minNeighbors=self._MIN_AGREEING, minSize=(least, least)
+            part,
+            scaleFactor=self._SCALE_STEP,
+            minNeighbors=self._MIN_AGREEING,
+            minSize=(max(20, round(least / shrink)),) * 2,
+            maxSize=(round(most / shrink),) * 2,
         )
         faces = [
             Face(
-                x=float(box[0]) * shrink,
-                y=float(box[1]) * shrink,
-                width=float(box[2]) * shrink,
-                height=float(box[3]) * shrink,
+                x=box[0] + float(found[0]) * shrink,
+                y=box[1] + float(found[1]) * shrink,
+                width=float(found[2]) * shrink,
+                height=float(found[3]) * shrink,
                 confidence=float(count) / (float(count) + self._MIN_AGREEING),
             )
-            for box, count in zip(boxes, agreeing, strict=True)
+            for found, count in zip(boxes, agreeing, strict=True)
         ]
         return _by_prominence(faces, frame)
 
@@ -102,10 +132,13 @@ class YuNetDetector:
     """A small convolutional detector with five landmarks; finds turned and partly hidden faces too.
 
     Source: W. Wu, H. Peng and S. Yu, "YuNet: a tiny millisecond-level face detector", Machine Intelligence Research 20
-    (2023) 656-665. The published file has a fixed input of 320x320 pixels.
+    (2023) 656-665. It sees the picture in grey, as the face network does, in a square of 320 pixels a side; near a face
+    of 128.
     """
 
     name: Literal["yunet"] = "yunet"
+    is_free: Literal[False] = False
+    _NEAR_SIDE = 128
     _MIN_SCORE = 0.6
     _MAX_OVERLAP = 0.3
     _MAX_CANDIDATES = 100
@@ -139,26 +172,33 @@ class YuNetDetector:
             self._MAX_CANDIDATES,
         )
 
-    def detect(self, frame: VideoFrame) -> list[Face]:
+    def detect(self, frame: VideoFrame, near: Face | None = None) -> list[Face]:
         """See `Detector.detect`."""
-        picture = frame.rgb(max_side=_SEARCH_SIDE)
-        height, width = picture.shape[:2]
-        canvas = np.zeros((_SEARCH_SIDE, _SEARCH_SIDE, 3), np.uint8)
-        canvas[:height, :width] = picture[..., ::-1]
+        box: Box = (0, 0, frame.width, frame.height) if near is None else _around(near, frame.width, frame.height)
+        if box[0] == box[2] or box[1] == box[3]:
+            return []
+        side = _SEARCH_SIDE if near is None else self._NEAR_SIDE
+        part = frame.grey_part(box, side)
+        height, width = part.shape
+        canvas = np.zeros((side, side, 3), np.uint8)
+        canvas[:height, :width] = part[:, :, None]
+        self._network.setInputSize((side, side))
         _, rows = self._network.detect(canvas)
         if rows is None:
             return []
-        scale = np.array([frame.width / width, frame.height / height], np.float32)
-        faces = [_yunet_face(row, scale) for row in rows if np.isfinite(row).all()]
+        scale = np.array([(box[2] - box[0]) / width, (box[3] - box[1]) / height], np.float32)
+        corner = np.array(box[:2], np.float32)
+        faces = [_yunet_face(row, scale, corner) for row in rows if np.isfinite(row).all()]
         return _by_prominence(faces, frame)
 
 
-def _yunet_face(row: FloatArray, scale: FloatArray) -> Face:
-    """Turn [15] x, y, width, height, five points and score into a face; scale [2] leads to the full frame."""
-    points = row[4:14].reshape(5, 2) * scale
+def _yunet_face(row: FloatArray, scale: FloatArray, corner: FloatArray) -> Face:
+    """Turn [15] x, y, width, height, five points and score into a face; scale [2] and corner [2] lead to the frame."""
+    points = row[4:14].reshape(5, 2) * scale + corner
     eyes, nose, mouth = points[:2], points[2:3], points[3:]
     pairs = [pair[np.argsort(pair[:, 0], kind="stable")] for pair in (eyes, mouth)]
-    x, y, width, height = (row[:4] * np.tile(scale, 2)).tolist()
+    x, y = (row[:2] * scale + corner).tolist()
+    width, height = (row[2:4] * scale).tolist()
     return Face(
         x=x,
         y=y,
@@ -239,6 +279,14 @@ def follow(
     if best is None or mismatch(best) > 1:
         return state, None
     return _continue(state, state.face, best, time_seconds)
+
+
+def expected_face(state: Follower, time_seconds: float) -> Face | None:
+    """Return where the followed face should be by now; None once it is out of sight for longer than it is guessed."""
+    absent = time_seconds - state.seen_seconds
+    if state.face is None or absent > _MAX_EXTRAPOLATION_SECONDS:
+        return None
+    return _moved(state, state.face, absent)
 
 
 def _start(face: Face, person: int, time_seconds: float) -> tuple[Follower, Face]:
@@ -325,8 +373,24 @@ def crop_face(frame: VideoFrame, face: Face, recipe: VideoRecipe, detector_name:
     centre = np.array(_centre(face)) + geometry.shift_y * longer * down
     # Large faces are cut out at a multiple of the crop's size and then averaged: no aliasing.
     multiple = min(max(1, math.ceil(side / size)), max(1, _MAX_WARP_SIDE // size))
-    warped = _warp(frame.grey(), centre, right, down, side, size * multiple)
+    box = _covering(centre, right, down, side, frame)
+    grey, origin = frame.grey_part(box), np.array(box[:2], np.float64)
+    warped = _warp(grey, centre - origin, right, down, side, size * multiple)
     return resize(warped, size, size) if multiple > 1 else warped
+
+
+def _covering(
+    centre: NDArray[np.float64], right: NDArray[np.float64], down: NDArray[np.float64], side: float, frame: VideoFrame
+) -> Box:
+    """Return the part of the picture that a turned square shows: at its edge the picture ends, or is not seen."""
+    reach = side / 2 * (np.abs(right) + np.abs(down)) + 2
+    low, high = np.floor(centre - reach).astype(int), np.ceil(centre + reach).astype(int)
+    # A square beside the picture shows the picture's nearest pixels.
+    left, top = (
+        int(min(max(0, place), size - 1)) for place, size in zip(low, (frame.width, frame.height), strict=True)
+    )
+    stop_x, stop_y = (int(place) for place in high)
+    return left, top, max(left + 1, min(frame.width, stop_x)), max(top + 1, min(frame.height, stop_y))
 
 
 def _tilt(landmarks: FloatArray | None) -> float:

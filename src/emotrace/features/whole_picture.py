@@ -15,11 +15,12 @@ class WholePicture:
     """
 
     name: Literal["haar"] = "haar"
+    is_free: Literal[True] = True
 
     def __init__(self, recipe: Recipe) -> None:
         self._geometry = recipe.video.haar_geometry
 
-    def detect(self, frame: VideoFrame) -> list[Face]:
+    def detect(self, frame: VideoFrame, near: Face | None = None) -> list[Face]:
         """Return the box from which the recipe's geometry cuts out exactly the square."""
         # Rounded up, the crop would be larger than the square, and be cut out at twice the size and blurred.
         side = min(frame.width, frame.height) / self._geometry.scale * (1 - 1e-9)

@@ -1,6 +1,7 @@
 """A media file -> a timeline. What `emotrace analyze` and `emotrace.analyze` run."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,9 +11,9 @@ import emotrace
 from emotrace.bundle import Bundle, load_bundle
 from emotrace.errors import MediaError
 from emotrace.features.extract import extract
-from emotrace.features.faces import Detector, make_detector
-from emotrace.inference.session import Estimates, Session
-from emotrace.inference.system_session import SystemSession, open_session
+from emotrace.features.faces import make_detector
+from emotrace.inference.session import Estimates
+from emotrace.inference.system_session import open_session
 from emotrace.labels import EMOTIONS
 from emotrace.media import Clip, open_clip
 from emotrace.timeline import (
@@ -34,6 +35,8 @@ NO_WEIGHTS = "the system of this bundle does not weigh voice against face, so th
 """Likewise of the weights."""
 Progress = Callable[[float, float | None], None]
 """Called with the seconds of media done and the duration, None where the file does not say."""
+OnPart = Callable[[Timeline], None]
+"""Called with the rows of every block as soon as they are known; joined, they are the rows of the whole."""
 
 
 def analyze(
@@ -43,6 +46,8 @@ def analyze(
     only: Literal["voice", "face"] | None = None,
     detector: Literal["auto", "yunet", "haar"] | None = None,
     progress: Progress | None = None,
+    on_part: OnPart | None = None,
+    num_threads: int | None = None,
 ) -> Timeline:
     """Analyse a media file and return its timeline.
 
@@ -52,42 +57,58 @@ def analyze(
         only: leave the other modality out altogether.
         detector: instead of the recipe's.
         progress: told after every block.
+        on_part: given the rows of every block; the problems, gaps and classes of the whole are not known yet in its
+            metadata, and its duration is the time so far.
+        num_threads: of the networks; None: as many as there are cores. The rows do not depend on it.
 
     Raises:
         MediaError: the file cannot be read, or has not what `only` asks for.
         BundleError: the bundle is missing or damaged.
     """
     loaded = bundle if isinstance(bundle, Bundle) else load_bundle(bundle)
-    session = open_session(loaded)
+    session = open_session(loaded, num_threads=num_threads or 0)
     finder = None if only == "voice" else make_detector(detector or loaded.recipe.video.detector)
     with open_clip(Path(path)) as clip:
         _check(clip, only)
-        blocks, estimates, classes = _run(clip, session, finder, only, progress)
-        settings = Settings(
-            detector=finder.name if finder else "none",
-            only=only,
-            recipe_digest=loaded.recipe.digest(),
-            label_rate_hz=loaded.recipe.label_rate_hz,
-        )
-        joined = Features.concatenate(blocks)
-        duration = _duration(clip, joined, loaded.recipe.label_rate_hz)
-        metadata = Metadata(
+        provisional = Metadata(
             source=Path(path).name,
-            duration_seconds=duration,
+            duration_seconds=0.0,
             bundle=loaded.manifest.name,
             bundle_digest=loaded.digest,
             emotrace_version=emotrace.__version__,
-            settings=settings,
-            problems=(*clip.problems, *_what_is_not_told(loaded, estimates)),
-            gaps=_gaps(clip, joined, settings, duration),
-            clip_probabilities=classes,
+            settings=Settings(
+                detector=finder.name if finder else "none",
+                only=only,
+                recipe_digest=loaded.recipe.digest(),
+                label_rate_hz=loaded.recipe.label_rate_hz,
+            ),
         )
-    return Timeline(_columns(joined, estimates), metadata)
+        parts: list[Timeline] = []
+        speech: list[BoolArray] = []
+        state: Any = session.initial_state()  # each kind of session has its own, which nobody else looks into
+        for features in extract(clip, loaded.recipe, finder, hear=only != "face"):
+            estimates, state = session.run(features, state)
+            end = float(features.times[-1] + 1 / loaded.recipe.label_rate_hz)
+            parts.append(Timeline(_columns(features, estimates), replace(provisional, duration_seconds=end)))
+            speech.append(features.speech)
+            if on_part is not None:
+                on_part(parts[-1])
+            if progress is not None:
+                progress(float(features.times[-1]), clip.info.duration_seconds)
+        rows = Timeline.concatenate(parts)
+        duration = _duration(clip, rows)
+        metadata = replace(
+            provisional,
+            duration_seconds=duration,
+            problems=(*clip.problems, *_what_is_not_told(loaded, rows)),
+            gaps=_gaps(clip, rows, np.concatenate(speech), duration),
+            clip_probabilities=session.classes(state),
+        )
+    return Timeline(rows.columns, metadata)
 
 
-def _what_is_not_told(bundle: Bundle, estimates: list[Estimates]) -> list[str]:
-    said = any(np.isfinite(part.arousal).any() for part in estimates)
-    weighed = any(np.isfinite(part.audio_weight).any() for part in estimates)
+def _what_is_not_told(bundle: Bundle, rows: Timeline) -> list[str]:
+    said, weighed = (bool(np.isfinite(rows[name]).any()) for name in ("arousal", "audio_weight"))
     untold = [] if bundle.manifest.tells_emotions else [NO_EMOTIONS]
     return [*untold, NO_WEIGHTS] if said and not weighed else untold
 
@@ -99,49 +120,27 @@ def _check(clip: Clip, only: str | None) -> None:
         raise MediaError(f"{clip.info.path.name} has no video track, but only the face was asked for.")
 
 
-def _run(
-    clip: Clip,
-    session: Session | SystemSession,
-    finder: Detector | None,
-    only: str | None,
-    progress: Progress | None,
-) -> tuple[list[Features], list[Estimates], dict[str, float]]:
-    """Return per block what is known at the ticks (without the network inputs, which are large) and the estimates.
-
-    At last come the classes of the whole, of a bundle that tells them.
-    """
-    blocks: list[Features] = []
-    estimates: list[Estimates] = []
-    state: Any = session.initial_state()  # each kind of session has its own, which nobody else looks into
-    for features in extract(clip, session.bundle.recipe, finder, hear=only != "face"):
-        found, state = session.run(features, state)
-        estimates.append(found)
-        blocks.append(features.without_inputs())
-        if progress is not None:
-            progress(float(features.times[-1]), clip.info.duration_seconds)
-    return blocks, estimates, session.classes(state)
-
-
-def _duration(clip: Clip, features: Features, rate_hz: float) -> float:
+def _duration(clip: Clip, rows: Timeline) -> float:
     """Return what the file says of itself, or where the ticks end if it says nothing or less than the last tick."""
     declared = clip.info.duration_seconds
-    if declared is not None and declared > features.times[-1]:
+    if declared is not None and declared > rows["time"][-1]:
         return declared
-    return float(features.times[-1] + 1 / rate_hz)
+    return rows.metadata.duration_seconds
 
 
-def _gaps(clip: Clip, features: Features, settings: Settings, duration: float) -> tuple[Gap, ...]:
+def _gaps(clip: Clip, rows: Timeline, speech: BoolArray, duration: float) -> tuple[Gap, ...]:
+    settings = rows.metadata.settings
     gaps: list[Gap] = []
     for has, left_out, present, track, kind in (
-        (clip.info.has_audio, settings.only == "face", features.speech, NO_AUDIO_TRACK, NO_SPEECH),
-        (clip.info.has_video, settings.only == "voice", features.face_detected, NO_VIDEO_TRACK, NO_FACE),
+        (clip.info.has_audio, settings.only == "face", speech, NO_AUDIO_TRACK, NO_SPEECH),
+        (clip.info.has_video, settings.only == "voice", rows["face_detected"], NO_VIDEO_TRACK, NO_FACE),
     ):
         if left_out:
             continue
         if not has:
             gaps.append(Gap(track, 0.0, duration))
         else:
-            gaps += find_gaps(features.times, _closed(present, settings.label_rate_hz), kind, settings.label_rate_hz)
+            gaps += find_gaps(rows["time"], _closed(present, settings.label_rate_hz), kind, settings.label_rate_hz)
     return tuple(gaps)
 
 
@@ -161,21 +160,15 @@ def _closed(present: BoolArray, rate_hz: float) -> BoolArray:
     return out
 
 
-def _columns(features: Features, estimates: list[Estimates]) -> dict[str, np.ndarray]:
-    def gathered(name: str) -> np.ndarray:
-        parts = [getattr(part, name) for part in estimates]
-        width = (0, len(EMOTIONS)) if name == "emotions" else (0,)
-        return np.concatenate(parts) if parts else np.zeros(width, dtype=np.float32)
-
-    emotions, audio_weight = gathered("emotions"), gathered("audio_weight")
+def _columns(features: Features, estimates: Estimates) -> dict[str, np.ndarray]:
     return {
         "time": features.times,
         "person": features.person,
-        "arousal": gathered("arousal"),
-        "valence": gathered("valence"),
-        **{emotion: emotions[:, place] for place, emotion in enumerate(EMOTIONS)},
-        "audio_weight": audio_weight,
-        "video_weight": 1 - audio_weight,
+        "arousal": estimates.arousal,
+        "valence": estimates.valence,
+        **{emotion: estimates.emotions[:, place] for place, emotion in enumerate(EMOTIONS)},
+        "audio_weight": estimates.audio_weight,
+        "video_weight": 1 - estimates.audio_weight,
         "speech_energy": features.speech_energy,
         "face_detected": features.face_detected,
         "face_confidence": features.face_confidence,
