@@ -10,10 +10,11 @@ import av
 import numpy as np
 import pytest
 
-from emotrace import media
+from emotrace import media_picture
 from emotrace.errors import MediaError
-from emotrace.media import MAX_CHANNELS, MAX_SIDE, Clip, VideoFrame, open_clip
+from emotrace.media import Clip, VideoFrame, open_clip
 from emotrace.media_audio import SoundTrack, mixed
+from emotrace.media_container import MAX_CHANNELS, MAX_SIDE
 from emotrace.media_writer import ClipWriter
 from emotrace.types import AudioChunk, FloatArray, Image
 from tests.media_factory import Pictures, Sound, flat_images, talking_clip, tone, write_clip
@@ -118,13 +119,13 @@ def test_pictures_and_sound_come_back_from_every_container_and_codec(
 def test_the_display_matrix_is_read_once_where_nothing_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each look at the side data of a picture leaves memory behind in PyAV: 50 MB in half an hour of video."""
     looks: list[object] = []
-    read = media._Orientation.of
+    read = media_picture.Orientation.of
 
-    def counted(picture: av.VideoFrame) -> media._Orientation:
+    def counted(picture: av.VideoFrame) -> media_picture.Orientation:
         looks.append(picture)
         return read(picture)
 
-    monkeypatch.setattr(media._Orientation, "of", counted)
+    monkeypatch.setattr(media_picture.Orientation, "of", counted)
     with open_clip(talking_clip(tmp_path / "talk.mp4", seconds=2.0)) as clip:
         pictures = [item for item in clip.read() if isinstance(item, VideoFrame)]
     assert len(pictures) == 50
@@ -232,6 +233,32 @@ def test_black_and_white_come_back_whatever_the_range_and_depth(
     _, frames, _ = read_file(write_clip(tmp_path / "range.mkv", pictures=pictures))
     np.testing.assert_allclose(levels(frames), [0, 128, 255], atol=2)
     np.testing.assert_allclose([frame.rgb().mean() for frame in frames], [0, 128, 255], atol=4)
+
+
+@pytest.mark.parametrize("rotation", [0, 90, 180, 270])
+@pytest.mark.parametrize("codec", ["libx264", "png"])
+def test_a_part_in_grey_is_a_part_of_the_whole_in_grey(tmp_path: Path, rotation: int, codec: str) -> None:
+    """The luma is taken as it is stored (libx264) or converted as a whole (png, in RGB)."""
+    noise = np.random.default_rng(rotation).integers(0, 256, (64, 96, 3), dtype=np.uint8)
+    pixel_format = "yuv420p" if codec == "libx264" else "rgb24"
+    pictures = Pictures([noise], [0.0], codec, pixel_format, rotation)
+    frame = read_file(write_clip(tmp_path / "noise.mov", pictures=pictures))[1][0]
+    whole = frame.grey()
+    assert whole.shape == (frame.height, frame.width)
+    left, top, right, bottom = 10, 20, 41, 53
+    np.testing.assert_array_equal(frame.grey_part((left, top, right, bottom)), whole[top:bottom, left:right])
+    small = frame.grey_part((left, top, right, bottom), max_side=11).astype(float)
+    assert small.shape == (11, 10)
+    assert abs(small.mean() - whole[top:bottom, left:right].mean()) < 2
+
+
+def test_the_stored_luma_is_grey_as_the_conversion_makes_it(tmp_path: Path) -> None:
+    levels = list(range(0, 256, 5))
+    for full_range in (False, True):
+        pictures = Pictures(flat_images(levels), [n / 25 for n in range(len(levels))], full_range=full_range)
+        frames = read_file(write_clip(tmp_path / f"{full_range}.mp4", pictures=pictures))[1]
+        converted = [VideoFrame.from_rgb(0.0, frame.rgb()).grey() for frame in frames]
+        np.testing.assert_allclose([f.grey().mean() for f in frames], [each.mean() for each in converted], atol=2)
 
 
 def test_a_frame_made_from_rgb_gives_it_back() -> None:
@@ -376,7 +403,7 @@ def test_jitter_below_the_gap_is_not_a_jump() -> None:
 def test_sound_that_is_not_a_number_becomes_silence() -> None:
     track = SoundTrack(16_000)
     block = np.array([np.nan, np.inf, -np.inf, 7.0, -7.0], dtype=np.float32)
-    samples = joined(list(track.push(0.0, block, 16_000)))
+    samples = joined([*track.push(0.0, block, 16_000), *track.close_run()])
     np.testing.assert_array_equal(samples, [0, 0, 0, 32767 / 32768, -1])
 
 

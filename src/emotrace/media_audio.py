@@ -16,6 +16,11 @@ GAP_SECONDS = 0.05
 _TOUCHING_SECONDS = 0.001
 """A run that starts this close to the end of the last one continues it exactly."""
 
+_LOUDEST = 1000.0
+"""Of float samples, where 1 is full scale: a recording may go beyond, but sums of what is mixed stay finite."""
+
+_MERGED_SECONDS = 0.2
+"""Decoders give blocks of some 20 ms; they are resampled together, as each call costs as much as that much sound."""
 _SAMPLE_RATES = range(1_000, 768_001)
 
 
@@ -41,6 +46,8 @@ class SoundTrack:
         self._source_rate = 0
         self._resampler: Any = None  # soxr has no types
         self._run_start: float | None = None
+        self._waiting: list[FloatArray] = []
+        self._num_waiting = 0
         self._samples_in = 0
         self._samples_out = 0
         self.end_seconds = 0.0
@@ -69,15 +76,24 @@ class SoundTrack:
                 return
             self._open_run(start, source_rate)
         self._samples_in += len(samples)
-        yield from self._chunk(self._resampled(samples, last=False))
+        self._waiting.append(samples)
+        self._num_waiting += len(samples)
+        if self._num_waiting >= _MERGED_SECONDS * source_rate:
+            yield from self._chunk(self._resampled(self._gathered(), last=False))
 
     def close_run(self) -> Iterator[AudioChunk]:
         """Yield what the resampler still holds; the next block stands where its own timestamp says."""
         if self._run_start is None:
             return
-        nothing = np.zeros(0 if self.num_channels == 1 else (0, self.num_channels), np.float32)
-        yield from self._chunk(self._resampled(nothing, last=True))
+        yield from self._chunk(self._resampled(self._gathered(), last=True))
         self._run_start = None
+
+    def _gathered(self) -> FloatArray:
+        nothing = np.zeros(0 if self.num_channels == 1 else (0, self.num_channels), np.float32)
+        gathered = np.concatenate([nothing, *self._waiting])
+        self._waiting.clear()
+        self._num_waiting = 0
+        return gathered
 
     def _expected_seconds(self) -> float:
         if self._run_start is None:
@@ -127,16 +143,21 @@ def mixed(samples: NDArray[Any], source_channels: int, num_channels: int) -> Flo
         num_channels: 1 or 2.
 
     Returns:
-        Samples in [-1, 1], integers scaled by their full range.
+        Samples in [-1, 1], integers scaled by their full range; floats may go beyond, what is not finite becomes 0.
     """
     planar = samples if len(samples) == source_channels else samples.reshape(-1, source_channels).T
     scale, offset = 1.0, 0.0
     if samples.dtype.kind in "iu":
         scale = 1.0 / 2 ** (8 * samples.dtype.itemsize - 1)
         offset = 1.0 if samples.dtype.kind == "u" else 0.0
+    else:
+        planar = np.clip(np.nan_to_num(planar, nan=0.0, posinf=0.0, neginf=0.0), -_LOUDEST, _LOUDEST)
     if num_channels == 2 == source_channels:
         return np.asarray(planar.T * scale - offset, dtype=np.float32)
-    mean = planar.mean(axis=0, dtype=np.float64) * scale - offset
+    total = planar[0].astype(np.float64)
+    for channel in planar[1:]:
+        total += channel
+    mean = total / len(planar) * scale - offset
     wanted = mean if num_channels == 1 else np.stack([mean, mean], axis=1)
     return np.asarray(wanted, dtype=np.float32)
 
