@@ -7,7 +7,7 @@ the paper means is not said; these are mean, standard deviation, minimum, maximu
 import math
 from dataclasses import dataclass
 from functools import cache
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,12 +48,14 @@ DESCRIPTOR_NAMES = (*_FRAME_NAMES, *_VOICED_NAMES, *_WINDOW_NAMES)
 FUNCTIONALS = ("mean", "std", "min", "max", "slope")
 """What is made of a descriptor that has a value in every frame; the slope is per second."""
 
+PITCH_FRAME = 400
+"""Samples at 8 kHz: 50 ms."""
 _PITCH_RATE = SAMPLE_RATE // 2
-_PITCH_FRAME = 400
 _PITCH_FFT = 576
 _VOICING_THRESHOLD = 0.5
 _OCTAVE_COST = 0.03
-_FAINTEST_VOICE = 1e-7
+FAINTEST_POWER = 1e-7 * float(np.sum(np.hanning(PITCH_FRAME).astype(np.float32) ** 2))
+"""Of a tapered frame of pitch: below it there is no voice."""
 
 
 def functional_names() -> tuple[str, ...]:
@@ -72,7 +74,7 @@ def describe(window: FloatArray, speech: BoolArray | None = None) -> FloatArray:
     Raises:
         ValueError: the window is shorter than 50 ms.
     """
-    shortest = 2 * _PITCH_FRAME
+    shortest = 2 * PITCH_FRAME
     if len(window) < shortest:
         raise ValueError(f"A window of {len(window)} samples is too short: at least {shortest} are needed.")
     window = window.astype(np.float32, copy=False)
@@ -113,13 +115,14 @@ def mfcc(power: FloatArray) -> FloatArray:
     Args:
         power: [frames, 257] as `power_spectrum` makes it.
     """
-    return log_bands(power, NUM_MFCC_BANDS) @ _cosines(NUM_MFCC_BANDS, NUM_MFCC)
+    return log_bands(power, NUM_MFCC_BANDS) @ dct()
 
 
 @cache
-def _cosines(num_bands: int, num_coefficients: int) -> FloatArray:
-    band = np.arange(num_bands)[:, None] + 0.5
-    cosines = np.cos(math.pi / num_bands * band * np.arange(num_coefficients)) * math.sqrt(2 / num_bands)
+def dct() -> FloatArray:
+    """Return [26, 13]: the matrix of `mfcc`."""
+    band = np.arange(NUM_MFCC_BANDS)[:, None] + 0.5
+    cosines = np.cos(math.pi / NUM_MFCC_BANDS * band * np.arange(NUM_MFCC)) * math.sqrt(2 / NUM_MFCC_BANDS)
     cosines[:, 0] /= math.sqrt(2)
     rounded: FloatArray = cosines.astype(np.float32)
     return rounded
@@ -166,17 +169,37 @@ def fundamental_frequency(window: FloatArray) -> tuple[FloatArray, FloatArray]:
     padded = np.pad(window, 1)
     low_passed = (padded[:-2:2] + 2 * padded[1:-1:2] + padded[2::2]) / 4
     halved = low_passed.astype(np.float32)  # every second sample
-    frames = frame_signal(halved, _PITCH_FRAME, HOP_LENGTH // 2)
-    taper = np.hanning(_PITCH_FRAME).astype(np.float32)
+    found = periods(frame_signal(halved, PITCH_FRAME, HOP_LENGTH // 2))
+    loud = found.power > FAINTEST_POWER
+    return np.where(loud, found.f0_hz, 0), np.where(loud, found.periodicity, 0)
+
+
+class Periods(NamedTuple):
+    """What is periodic in each frame, however faint it is.
+
+    Attributes:
+        f0_hz: [frames] in 60..500, 0 where nothing is periodic.
+        periodicity: [frames] in 0..1.
+        power: [frames] of the tapered frame, in the square of the samples' unit.
+    """
+
+    f0_hz: FloatArray
+    periodicity: FloatArray
+    power: FloatArray
+
+
+def periods(frames: FloatArray) -> Periods:
+    """Look for the period of [frames, 400] low-passed samples at 8 kHz, as `fundamental_frequency` describes it."""
+    taper = _taper()
     correlation = _autocorrelation((frames - frames.mean(axis=1, keepdims=True)) * taper)
-    shortest, longest = int(_PITCH_RATE / HIGHEST_F0_HZ), math.ceil(_PITCH_RATE / LOWEST_F0_HZ)
-    lags = np.arange(shortest, longest + 1)
-    power = correlation[:, :1]
+    lags, cost = _lags()
+    power = correlation[:, 0]
     of_taper = _autocorrelation(taper[None])[0]
-    normalised = correlation / np.where(power > 0, power, 1) * (of_taper[0] / of_taper)
-    before, here, after = (normalised[:, lags + offset] for offset in (-1, 0, 1))
+    reach = slice(lags[0] - 1, lags[-1] + 2)
+    share = correlation[:, reach] / np.where(power > 0, power, 1)[:, None] * (of_taper[0] / of_taper)[reach]
+    before, here, after = share[:, :-2], share[:, 1:-1], share[:, 2:]
     is_peak = (here > before) & (here >= after)
-    scores = np.where(is_peak, here - _OCTAVE_COST * np.log2(lags / shortest), -np.inf)
+    scores = np.where(is_peak, here - cost, -np.inf)
     row = np.arange(len(frames))
     best = scores.argmax(axis=1)
     left, top, right = before[row, best], here[row, best], after[row, best]
@@ -184,17 +207,29 @@ def fundamental_frequency(window: FloatArray) -> tuple[FloatArray, FloatArray]:
     curvature = np.where(found, left - 2 * top + right, -1)
     # A flat top, as of digital silence, has no curvature and lies where its highest sample lies.
     period = lags[best] + 0.5 * (left - right) / np.where(curvature == 0, -1, curvature)
-    loud = power[:, 0] > _FAINTEST_VOICE * np.sum(taper**2)
-    voiced = found & loud & (top >= _VOICING_THRESHOLD)
+    voiced = found & (top >= _VOICING_THRESHOLD)
     f0_hz = np.where(voiced, np.clip(_PITCH_RATE / period, LOWEST_F0_HZ, HIGHEST_F0_HZ), 0)
-    return f0_hz.astype(np.float32), np.where(found & loud, np.clip(top, 0, 1), 0).astype(np.float32)
+    return Periods(f0_hz.astype(np.float32), np.where(found, np.clip(top, 0, 1), 0).astype(np.float32), power)
+
+
+@cache
+def _lags() -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return the periods looked at in samples, and the cost of each."""
+    shortest, longest = int(_PITCH_RATE / HIGHEST_F0_HZ), math.ceil(_PITCH_RATE / LOWEST_F0_HZ)
+    lags = np.arange(shortest, longest + 1)
+    return lags, _OCTAVE_COST * np.log2(lags / shortest)
+
+
+@cache
+def _taper() -> FloatArray:
+    return np.hanning(PITCH_FRAME).astype(np.float32)
 
 
 def _autocorrelation(frames: FloatArray) -> FloatArray:
     """Return [frames, lags]: linear up to the longest period looked at."""
     spectrum = np.fft.rfft(frames, _PITCH_FFT, axis=1)
-    power = spectrum.real**2 + spectrum.imag**2
-    return np.fft.irfft(power, _PITCH_FFT, axis=1)[:, : _PITCH_FFT - _PITCH_FRAME].astype(np.float32)
+    power = (spectrum.real**2 + spectrum.imag**2).astype(spectrum.dtype)  # complex: half the time of a real one
+    return np.fft.irfft(power, _PITCH_FFT, axis=1)[:, : _PITCH_FFT - PITCH_FRAME].astype(np.float32)
 
 
 def harmonics_to_noise(periodicity: FloatArray) -> FloatArray:
@@ -210,8 +245,12 @@ def beat(frames: FloatArray) -> tuple[float, float]:
     Periods from 0.1 to 1.5 s, at most half of the window; 0 and 0 where there is no peak. Of a period and its
     multiples the shorter wins unless the longer is clearly stronger.
     """
-    level = np.sqrt(np.mean(frames.astype(np.float64) ** 2, axis=1))
-    level -= level.mean()
+    return beat_of(np.sqrt(np.mean(frames.astype(np.float64) ** 2, axis=1)))
+
+
+def beat_of(level: NDArray[np.float64]) -> tuple[float, float]:
+    """Return what `beat` does, of [frames] root mean squares."""
+    level = level - level.mean()
     power = float(np.mean(level**2))
     frame_rate = SAMPLE_RATE // HOP_LENGTH
     shortest, longest = frame_rate // 10, min(3 * frame_rate // 2, len(level) // 2)

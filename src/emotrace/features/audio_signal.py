@@ -5,11 +5,13 @@ Liu & Tang 2021, section 4.1, equations 1-6, and m of equation 31. The sample ra
 
 import math
 from dataclasses import dataclass, field
+from functools import cache
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emotrace.types import BoolArray, FloatArray
+from emotrace.types import BoolArray, FloatArray, IntArray
 
 FRAME_LENGTH = 400
 """Samples of an analysis frame: 25 ms at 16 kHz."""
@@ -29,6 +31,8 @@ _FLOOR_DB = -62.0
 """No noise floor is taken to lie under this level (dB of mean square; 0 is a full-scale square wave)."""
 _FORGETTING = 0.5 ** (0.04 / 30)
 """Per tick: what was heard 30 s ago counts half."""
+_SHARES = (0.10, 0.99)
+"""Percentiles of the levels heard: of the background, and of the peak."""
 _STEADY_TICKS = 50
 """A sound that has not let up for two seconds is taken for background."""
 _STARTING_TICKS = 5.0
@@ -55,8 +59,9 @@ def pre_emphasise(samples: FloatArray, coefficient: float, previous: float) -> t
     return samples.astype(np.float32) - np.float32(coefficient) * delayed, float(samples[-1])
 
 
+@cache
 def hamming(length: int) -> FloatArray:
-    """Return [length]: the symmetric Hamming window 0.54 - 0.46 cos(2 pi n / (N - 1)) (eq. 4)."""
+    """Return [length], not to be written to: the symmetric Hamming window 0.54 - 0.46 cos(2 pi n / (N - 1)) (eq. 4)."""
     if length == 1:
         return np.ones(1, dtype=np.float32)
     phase = 2 * math.pi * np.arange(length) / (length - 1)
@@ -87,6 +92,29 @@ def zero_crossing_rate(frames: FloatArray) -> FloatArray:
     changes = np.count_nonzero(negative[:, 1:] != negative[:, :-1], axis=1)
     rate: FloatArray = (changes / frames.shape[1]).astype(np.float32)
     return rate
+
+
+def crossing_rates(windows: list[FloatArray], longest: int) -> FloatArray:
+    """Return [W, frames]: `zero_crossing_rate` of the frames of each window, the last repeated; without the frames.
+
+    Args:
+        windows: [N] samples each, at least 400.
+        longest: samples that a window may have at most.
+    """
+    step = math.gcd(FRAME_LENGTH, HOP_LENGTH)
+    per_frame, per_hop = FRAME_LENGTH // step, HOP_LENGTH // step
+    rates = np.empty((len(windows), 1 + (longest - FRAME_LENGTH) // HOP_LENGTH), dtype=np.float32)
+    for row, window in zip(rates, windows, strict=True):
+        num_frames = 1 + (len(window) - FRAME_LENGTH) // HOP_LENGTH
+        negative = window[: (num_frames - 1) * HOP_LENGTH + FRAME_LENGTH] < 0
+        changes = np.concatenate([negative[1:] != negative[:-1], [False]])
+        pieces = np.concatenate([[0], np.cumsum(np.count_nonzero(changes.reshape(-1, step), axis=1))])
+        starts = np.arange(num_frames) * per_hop
+        inside = pieces[starts + per_frame] - pieces[starts]
+        # The change from a frame's last sample to the next sample is none of its own.
+        row[:num_frames] = (inside - changes[FRAME_LENGTH - 1 :: HOP_LENGTH]) / FRAME_LENGTH
+        row[num_frames:] = row[num_frames - 1]
+    return rates
 
 
 def _quiet_start() -> NDArray[np.float64]:
@@ -158,6 +186,77 @@ def detect_speech(state: EndpointState, samples: FloatArray) -> tuple[EndpointSt
     return state, Speech(speech=np.concatenate(speech), speech_energy=np.concatenate(energy))
 
 
+class WindowLevels(NamedTuple):
+    """What the endpoint detection goes by, of windows that each are the start of a recording; [W, T] ticks of 40 ms.
+
+    Attributes:
+        num_ticks: [W] of each window; what is beyond says nothing.
+        tick_energies: [W, T] variance of the samples.
+        frame_energies: [W, 4 T] short-term energy of frames without their mean, the first 15 ms before the start.
+        crossings: [W, 4 T] their zero-crossing rate.
+    """
+
+    num_ticks: IntArray
+    tick_energies: NDArray[np.float64]
+    frame_energies: NDArray[np.float64]
+    crossings: FloatArray
+
+    def part(self, of: slice) -> Self:
+        """Return what is known of some of the windows."""
+        return type(self)(self.num_ticks[of], self.tick_energies[of], self.frame_energies[of], self.crossings[of])
+
+
+def detect_in_windows(levels: WindowLevels) -> list[BoolArray]:
+    """Return for each window what `detect_speech` says of its ticks."""
+    start = EndpointState()
+    levels_db = _decibels(levels.tick_energies)
+    before = np.broadcast_to(start.recent_db, (len(levels_db), _STEADY_TICKS))
+    with_recent = np.concatenate([before, levels_db], axis=1)
+    steady_db = np.lib.stride_tricks.sliding_window_view(with_recent, _STEADY_TICKS, axis=1)[:, 1:].min(axis=2)
+    percentiles_db = _percentiles_from_start(levels_db)
+    floor_db = np.maximum(np.maximum(percentiles_db[0], steady_db), _FLOOR_DB)
+    frames_db = _decibels(levels.frame_energies / np.sum(hamming(FRAME_LENGTH) ** 2))
+    found = []
+    for window, count in enumerate(levels.num_ticks.tolist()):
+        frames, ticks = (window, slice(count * _FRAMES_PER_TICK)), (window, slice(count))
+        heard = frames_db[frames], levels.crossings[frames], floor_db[ticks], percentiles_db[1][ticks]
+        found.append(_by_tick(_follow(start, *heard)[3]))
+    return found
+
+
+def _percentiles_from_start(levels_db: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return [2, W, T]: the running percentiles of windows that each are the start of a recording."""
+    # What the histogram starts with stands for a tick before the first. Sorted, its levels take the histogram's place.
+    quiet = np.full((len(levels_db), 1), _level_index(_FLOOR_DB))
+    index = np.concatenate([quiet, _level_index(levels_db)], axis=1)
+    order = np.argsort(index, axis=1)
+    cumulative = np.cumsum(_weights(levels_db.shape[1])[:, order], axis=2)
+    found = [
+        np.take_along_axis(index, np.take_along_axis(order, _reached(cumulative, share).T, axis=1), axis=1)
+        for share in _SHARES
+    ]
+    return _LOWEST_DB + _STEP_DB * (np.stack(found) + 0.5)
+
+
+def _reached(cumulative: NDArray[np.float64], share: float) -> NDArray[np.intp]:
+    """Return [T, W]: the first place of the last axis with at least the share of the sum."""
+    return np.asarray(np.count_nonzero(cumulative < share * cumulative[:, :, -1:], axis=2), dtype=np.intp)
+
+
+@cache
+def _weights(num_ticks: int) -> NDArray[np.float64]:
+    """Return [T, 1 + T]: what a tick counts at a tick, the first one for the start."""
+    age = np.arange(num_ticks)[:, None] - np.arange(-1, num_ticks)
+    weights = np.where(age >= 0, _FORGETTING ** np.maximum(age, 0), 0)
+    weights[:, 0] *= _STARTING_TICKS
+    return weights
+
+
+def _by_tick(by_frame: BoolArray) -> BoolArray:
+    speech: BoolArray = by_frame.reshape(-1, _FRAMES_PER_TICK).sum(axis=1) >= _FRAMES_PER_TICK / 2
+    return speech
+
+
 def _detect_block(state: EndpointState, samples: FloatArray) -> tuple[EndpointState, Speech]:
     ticks = samples.reshape(-1, TICK_LENGTH).astype(np.float64)
     energies = ticks.var(axis=1)
@@ -175,7 +274,7 @@ def _detect_block(state: EndpointState, samples: FloatArray) -> tuple[EndpointSt
     frames_db = _decibels(short_term_energy(centred, window).astype(np.float64) / np.sum(window**2))
     speaking, run, crossings, by_frame = _follow(state, frames_db, zero_crossing_rate(centred), floor_db, peak_db)
 
-    speech = np.array(by_frame).reshape(-1, _FRAMES_PER_TICK).sum(axis=1) >= _FRAMES_PER_TICK / 2
+    speech = _by_tick(by_frame)
     top = 10 ** (np.maximum(peak_db, _FLOOR_DB) / 10)
     threshold = 0.05 * top
     scaled = np.clip((energies - threshold) / (top - threshold), 0, 1)
@@ -196,28 +295,32 @@ def _follow(
     crossing_rates: FloatArray,
     floor_db: NDArray[np.float64],
     peak_db: NDArray[np.float64],
-) -> tuple[bool, int, float, list[bool]]:
+) -> tuple[bool, int, float, BoolArray]:
     """Return speaking, run and silence_crossings after the last frame, and speaking at every frame."""
     spread_db = np.maximum(peak_db - floor_db, 0)
     high_db = np.repeat(floor_db + np.maximum(6, 0.35 * spread_db), _FRAMES_PER_TICK).tolist()
     low_db = np.repeat(floor_db + np.maximum(3.5, 0.2 * spread_db), _FRAMES_PER_TICK).tolist()
     faint_db = np.repeat(floor_db + np.maximum(2, 0.1 * spread_db), _FRAMES_PER_TICK).tolist()
     speaking, run, silence_crossings = state.speaking, state.run, state.silence_crossings
-    by_frame: list[bool] = []
+    turns: list[int] = []
     rows = zip(frames_db.tolist(), crossing_rates.tolist(), high_db, low_db, faint_db, strict=True)
-    for level, crossings, high, low, faint in rows:
-        unvoiced = crossings >= max(_UNVOICED_CROSSINGS, silence_crossings + _UNVOICED_MARGIN)
+    for frame, (level, crossings, high, low, faint) in enumerate(rows):
+        unvoiced = crossings >= _UNVOICED_CROSSINGS and crossings >= silence_crossings + _UNVOICED_MARGIN
         if speaking:
             against = level < (faint if unvoiced else low)
         else:
             against = level >= (low if unvoiced else high)
             if not against:
                 silence_crossings += _SILENCE_RATE * (crossings - silence_crossings)
-        run = run + 1 if against else 0
+        if not against:
+            run = 0
+            continue
+        run += 1
         if run >= (_RELEASE_FRAMES if speaking else _ONSET_FRAMES):
             speaking, run = not speaking, 0
-        by_frame.append(speaking)
-    return speaking, run, silence_crossings, by_frame
+            turns.append(frame)
+    turned = np.searchsorted(turns, np.arange(len(frames_db)), side="right") % 2 == 1
+    return speaking, run, silence_crossings, turned != state.speaking
 
 
 def _running_percentiles(
@@ -226,7 +329,7 @@ def _running_percentiles(
     """Return the histogram after the last tick and [T, 2]: the 10th and 99th percentile at every tick, in dB."""
     histogram = histogram.copy()
     found = np.empty((len(levels_db), 2), dtype=np.intp)
-    shares = np.array([0.10, 0.99])
+    shares = np.array(_SHARES)
     for tick, level in enumerate(_level_index(levels_db)):
         histogram *= _FORGETTING
         histogram[level] += 1

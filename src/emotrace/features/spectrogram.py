@@ -71,7 +71,7 @@ def log_mel(samples: FloatArray, *, num_bands: int = 64) -> FloatArray:
 
 def log_bands(power: FloatArray, num_bands: int) -> FloatArray:
     """Return [frames, bands]: the natural logarithm of mel-band power + 1e-8 of [frames, 257] power spectra."""
-    logarithm: FloatArray = np.log(power @ _filters(num_bands, FFT_LENGTH) + np.float32(POWER_FLOOR))
+    logarithm: FloatArray = np.log(power @ mel_bands(num_bands) + np.float32(POWER_FLOOR))
     return logarithm
 
 
@@ -104,9 +104,9 @@ def stack_five(frames: FloatArray) -> FloatArray:
 
 
 @cache
-def _filters(num_bands: int, fft_length: int) -> FloatArray:
-    """Return [bins, bands], contiguous for the product with the power spectrum."""
-    return np.ascontiguousarray(mel_filters(num_bands, fft_length, SAMPLE_RATE, LOW_HZ, HIGH_HZ).T)
+def mel_bands(num_bands: int) -> FloatArray:
+    """Return [257, bands]: the filters of `log_bands`, contiguous for the product with the power spectrum."""
+    return np.ascontiguousarray(mel_filters(num_bands, FFT_LENGTH, SAMPLE_RATE, LOW_HZ, HIGH_HZ).T)
 
 
 _KNEE_HZ = 1_000.0

@@ -13,12 +13,12 @@ from emotrace.features.audio_signal import HOP_LENGTH
 from emotrace.recipe import SAMPLE_RATE
 from emotrace.types import FloatArray
 
-_BANDS_PER_GROUP = 4
-_QUARTERS = 4
-_MODULATION_HZ = (0.5, 1.5, 3.0, 6.0, 12.0, 20.0)
+BANDS_PER_GROUP = 4
+QUARTERS = 4
+MODULATION_HZ = (0.5, 1.5, 3.0, 6.0, 12.0, 20.0)
 """Edges of the ranges in which the power of a band's changes is measured; syllables come at about 4 Hz."""
-_MODULATION_FFT = 512
-_FLOOR = 1e-4
+MODULATION_FFT = 512
+FLOOR = 1e-4
 
 
 class Contours(NamedTuple):
@@ -37,17 +37,17 @@ class Contours(NamedTuple):
 
 def dynamics_names(num_bands: int) -> tuple[str, ...]:
     """Return [D] names, in the order of `voice_dynamics`."""
-    groups = range(num_bands // _BANDS_PER_GROUP)
-    ranges = [f"{low:g}_{high:g}_hz" for low, high in pairwise(_MODULATION_HZ)]
+    groups = range(num_bands // BANDS_PER_GROUP)
+    ranges = [f"{low:g}_{high:g}_hz" for low, high in pairwise(MODULATION_HZ)]
     return (
         *(f"modulation_{name}_{group}" for name in ranges for group in groups),
-        *(f"course_{quarter}_{group}" for quarter in range(_QUARTERS) for group in groups),
+        *(f"course_{quarter}_{group}" for quarter in range(QUARTERS) for group in groups),
         *(f"agreement_{one}_{other}" for one in groups for other in groups if one < other),
         *(f"voiced_excess_{group}" for group in range(num_bands // 2)),
         "level_rise",
         "level_jump",
-        *(f"pitch_course_{quarter}" for quarter in range(_QUARTERS)),
-        *(f"voiced_share_{quarter}" for quarter in range(_QUARTERS)),
+        *(f"pitch_course_{quarter}" for quarter in range(QUARTERS)),
+        *(f"voiced_share_{quarter}" for quarter in range(QUARTERS)),
         "voicing_changes",
         "voiced_periodicity",
     )
@@ -62,10 +62,10 @@ def _of_bands(contours: Contours) -> FloatArray:
     bands = contours.bands.astype(np.float64)
     frames, num_bands = bands.shape
     moving = bands - bands.mean(axis=0)
-    groups = moving.reshape(frames, num_bands // _BANDS_PER_GROUP, _BANDS_PER_GROUP).mean(axis=2)
-    quarters = np.stack([part.sum(axis=0) / max(1, len(part)) for part in np.array_split(groups, _QUARTERS)])
+    groups = moving.reshape(frames, num_bands // BANDS_PER_GROUP, BANDS_PER_GROUP).mean(axis=2)
+    quarters = np.stack([part.sum(axis=0) / max(1, len(part)) for part in np.array_split(groups, QUARTERS)])
     excess = _excess(moving, contours.f0_hz).reshape(-1, 2).mean(axis=1)
-    level = np.log(np.exp(bands).sum(axis=1) + _FLOOR)
+    level = np.log(np.exp(bands).sum(axis=1) + FLOOR)
     change = np.diff(level)
     movement = [np.maximum(change, 0).mean(), np.abs(change).max()]
     return np.concatenate([_modulation(groups).reshape(-1), quarters.reshape(-1), _agreement(groups), excess, movement])
@@ -74,18 +74,18 @@ def _of_bands(contours: Contours) -> FloatArray:
 def _modulation(groups: FloatArray) -> FloatArray:
     """Return [ranges, G]: the logarithm of the mean power of each contour's changes, by their frequency."""
     frame_rate = SAMPLE_RATE / HOP_LENGTH
-    size = max(_MODULATION_FFT, 1 << (len(groups) - 1).bit_length())
+    size = max(MODULATION_FFT, 1 << (len(groups) - 1).bit_length())
     power = np.abs(np.fft.rfft(groups, size, axis=0)) ** 2 / len(groups)
     frequency = np.fft.rfftfreq(size, 1 / frame_rate)
-    edges = np.searchsorted(frequency, _MODULATION_HZ)
+    edges = np.searchsorted(frequency, MODULATION_HZ)
     parts = [power[low:high].mean(axis=0) for low, high in pairwise(edges)]
-    return np.asarray(np.log(np.stack(parts) + _FLOOR))
+    return np.asarray(np.log(np.stack(parts) + FLOOR))
 
 
 def _agreement(groups: FloatArray) -> FloatArray:
     """Return [G (G - 1) / 2]: correlation of every two contours."""
     covariance = groups.T @ groups / len(groups)
-    spread = np.sqrt(np.maximum(np.diag(covariance), _FLOOR))
+    spread = np.sqrt(np.maximum(np.diag(covariance), FLOOR))
     correlation = covariance / spread / spread[:, None]
     return np.asarray(correlation[np.triu_indices(len(spread), 1)])
 
@@ -102,7 +102,7 @@ def _of_voicing(contours: Contours) -> FloatArray:
     pitch = np.zeros(len(voiced))
     pitch[voiced] = np.log(contours.f0_hz[voiced])
     pitch[voiced] -= pitch[voiced].mean() if voiced.any() else 0
-    parts = np.array_split(np.arange(len(voiced)), _QUARTERS)
+    parts = np.array_split(np.arange(len(voiced)), QUARTERS)
     course = [pitch[part].sum() / max(1, voiced[part].sum()) for part in parts]
     share = [voiced[part].mean() if len(part) else 0 for part in parts]
     changes = np.abs(np.diff(voiced.astype(np.float64))).sum() / len(voiced)

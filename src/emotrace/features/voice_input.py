@@ -12,8 +12,9 @@ from typing import Literal
 import numpy as np
 
 from emotrace.features.audio_features import describe
-from emotrace.features.audio_signal import HOP_LENGTH, pre_emphasise
+from emotrace.features.audio_signal import HOP_LENGTH, crossing_rates, pre_emphasise
 from emotrace.features.opensmile import OpenSmile
+from emotrace.features.shared_frames import Stretch
 from emotrace.features.slices import (
     MEL_FRAME_LENGTH,
     SPECTROGRAM_FRAME_LENGTH,
@@ -21,15 +22,18 @@ from emotrace.features.slices import (
     log_mel_frames,
 )
 from emotrace.features.spectrogram import spectrum_24x120, stack_five
+from emotrace.features.voice_block import LONGEST_SAMPLES, describe_windows
 from emotrace.features.voice_statistics import voice_statistics
 from emotrace.recipe import SAMPLE_RATE, AudioRecipe
-from emotrace.types import FloatArray
+from emotrace.types import FloatArray, IntArray
 
 _QUIET_SHARE = 0.03
 _MARGIN_SAMPLES = SAMPLE_RATE // 10
 _SHORTEST_SAMPLES = SAMPLE_RATE // 10
 _LEVEL = 0.1
 """Root mean square to which sound is brought before it is described."""
+_AT_ONCE = 32
+"""Windows described at once: bounds the memory."""
 _SPECTRA = 5
 _SPECTRUM_SHIFT_SECONDS = 1.0
 
@@ -77,10 +81,29 @@ def voice_input(samples: FloatArray, recipe: AudioRecipe) -> FloatArray:
     return np.concatenate([describe(emphasised), voice_statistics(emphasised)])
 
 
+def voice_inputs(sound: FloatArray, ends: IntArray, recipe: AudioRecipe) -> FloatArray:
+    """Return [W, ...] inputs: `voice_input` of the samples before each end, up to rounding, in less time.
+
+    What overlapping windows share is analysed once. An input does not depend on the others that are asked for.
+
+    Args:
+        sound: [N] samples at 16 kHz.
+        ends: [W] rising, in context_samples..N.
+        recipe: of the front end.
+    """
+    context = context_samples(recipe)
+    if recipe.front_end == "descriptors" and recipe.hop_seconds < recipe.window_seconds and context <= LONGEST_SAMPLES:
+        parts = [_described(sound, ends[start : start + _AT_ONCE], recipe) for start in range(0, len(ends), _AT_ONCE)]
+    else:
+        parts = [voice_input(sound[end - context : end], recipe)[None] for end in ends]
+    return np.concatenate(parts) if parts else np.zeros((0, *input_shape(recipe)), dtype=np.float32)
+
+
 def sounding_span(samples: FloatArray) -> tuple[int, int]:
     """Return where sound begins and ends: the first and the last sample above 3 % of the peak."""
-    loud = np.flatnonzero(np.abs(samples) > _QUIET_SHARE * np.abs(samples).max(initial=1e-9))
-    return (int(loud[0]), int(loud[-1]) + 1) if len(loud) else (0, len(samples))
+    level = np.abs(samples)
+    loud = level > _QUIET_SHARE * level.max(initial=1e-9)
+    return (int(loud.argmax()), len(loud) - int(loud[::-1].argmax())) if loud.any() else (0, len(samples))
 
 
 def _sounding_part(samples: FloatArray) -> FloatArray:
@@ -92,8 +115,34 @@ def _sounding_part(samples: FloatArray) -> FloatArray:
     first, last = sounding_span(samples)
     part = samples[max(0, first - _MARGIN_SAMPLES) : last + _MARGIN_SAMPLES]
     part = np.pad(part, (0, max(0, _SHORTEST_SAMPLES - len(part))))
-    root_mean_square = math.sqrt(float(np.mean(part.astype(np.float64) ** 2)) + 1e-12)
-    return (part * (_LEVEL / root_mean_square)).astype(np.float32)
+    return (part * _gain(part)).astype(np.float32)
+
+
+def _gain(part: FloatArray) -> float:
+    return _LEVEL / math.sqrt(float(np.mean(part.astype(np.float64) ** 2)) + 1e-12)
+
+
+def _described(sound: FloatArray, ends: IntArray, recipe: AudioRecipe) -> FloatArray:
+    """Return [W, D] descriptors; a window that is nearly empty is described by itself."""
+    context = context_samples(recipe)
+    spans = [sounding_span(sound[end - context : end]) for end in ends]
+    first = np.array([max(0, begin - _MARGIN_SAMPLES) for begin, _ in spans])
+    stop = np.array([min(context, last + _MARGIN_SAMPLES) for _, last in spans])
+    out = np.empty((len(ends), *input_shape(recipe)), dtype=np.float32)
+    whole = np.flatnonzero(stop - first >= _SHORTEST_SAMPLES)
+    for window in np.flatnonzero(stop - first < _SHORTEST_SAMPLES):
+        out[window] = voice_input(sound[ends[window] - context : ends[window]], recipe)
+    if len(whole):
+        first, length = (ends - context + first)[whole], (stop - first)[whole]
+        emphasised = pre_emphasise(sound, recipe.pre_emphasis, previous=0.0)[0]
+        stretch = Stretch(emphasised, sound, first, length, context)
+        parts = [sound[begin : begin + size] for begin, size in zip(first.tolist(), length.tolist(), strict=True)]
+        gains = np.array([_gain(part) for part in parts], dtype=np.float32)
+        scaled = [
+            pre_emphasise(part * gain, recipe.pre_emphasis, 0.0)[0] for part, gain in zip(parts, gains, strict=True)
+        ]
+        out[whole] = describe_windows(stretch, gains, crossing_rates(scaled, context))
+    return out
 
 
 @cache

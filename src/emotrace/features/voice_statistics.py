@@ -12,18 +12,18 @@ from emotrace.recipe import SAMPLE_RATE
 from emotrace.types import FloatArray
 
 NUM_BANDS = 32
-_LEVELS = (0.1, 0.5, 0.9)
-_PITCH_LEVELS = (0.1, 0.25, 0.5, 0.75, 0.9)
-_FEWEST_VOICED = 3
+LEVELS = (0.1, 0.5, 0.9)
+PITCH_LEVELS = (0.1, 0.25, 0.5, 0.75, 0.9)
+FEWEST_VOICED = 3
 """Voiced frames below which a pitch contour says nothing."""
 
 
 def statistic_names() -> tuple[str, ...]:
     """Return [D] names, in the order of `voice_statistics`."""
-    of_bands = ("mean", "std", *(f"p{round(100 * level)}" for level in _LEVELS), "mean_change")
+    of_bands = ("mean", "std", *(f"p{round(100 * level)}" for level in LEVELS), "mean_change")
     return (
         *(f"log_mel_{band}_{statistic}" for statistic in of_bands for band in range(NUM_BANDS)),
-        *(f"log_f0_p{round(100 * level)}" for level in _PITCH_LEVELS),
+        *(f"log_f0_p{round(100 * level)}" for level in PITCH_LEVELS),
         "log_f0_std",
         "log_f0_mean_change",
         "log_f0_p90_change",
@@ -48,14 +48,14 @@ def voice_statistics(window: FloatArray) -> FloatArray:
 
 def _of_bands(bands: FloatArray) -> FloatArray:
     change = np.abs(np.diff(bands, axis=0)).mean(axis=0)
-    levels = np.quantile(bands, _LEVELS, axis=0).reshape(-1)
+    levels = np.quantile(bands, LEVELS, axis=0).reshape(-1)
     return np.concatenate([bands.mean(axis=0), bands.std(axis=0), levels, change]).astype(np.float32)
 
 
 def _of_pitch(contours: Contours) -> FloatArray:
     voiced = contours.f0_hz[contours.f0_hz > 0]
-    contour = np.log(voiced) if len(voiced) >= _FEWEST_VOICED else np.zeros(_FEWEST_VOICED)
+    contour = np.log(voiced) if len(voiced) >= FEWEST_VOICED else np.zeros(FEWEST_VOICED)
     change = np.abs(np.diff(contour))
     summary = [contour.std(), change.mean(), np.quantile(change, 0.9)]
     periodicity = [contours.periodicity.mean(), contours.periodicity.std()]
-    return np.concatenate([np.quantile(contour, _PITCH_LEVELS), summary, periodicity]).astype(np.float32)
+    return np.concatenate([np.quantile(contour, PITCH_LEVELS), summary, periodicity]).astype(np.float32)
