@@ -15,7 +15,7 @@ import pytest
 from emotrace import images
 from emotrace.errors import SettingsError
 from emotrace.labels import CIRCUMPLEX, EMOTIONS
-from emotrace.report import MAX_THUMBNAILS, Thumbnail, summary_in_words, thumbnail_times, write_report
+from emotrace.report import MAX_THUMBNAILS, Thumbnail, summary_in_words, write_report
 from emotrace.report_traces import band_path, clock_text, hatches, line_path, make_bins, steps_path, time_ticks
 from emotrace.timeline import (
     COLUMNS,
@@ -226,10 +226,6 @@ def test_at_most_twelve_thumbnails_are_embedded_over_the_whole_length(tmp_path: 
     assert len(times) == MAX_THUMBNAILS
     assert times[0] < 1
     assert times[-1] > 9
-
-
-def test_thumbnail_times_are_the_middles_of_equal_slots() -> None:
-    assert thumbnail_times(24.0) == tuple(range(1, 24, 2))
 
 
 def test_a_thumbnail_that_is_no_jpeg_is_refused(tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def make_timeline(rows: int = 100, **changes: Any) -> Timeline:
 def test_files_written_in_parts_are_those_written_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     timeline = make_timeline(100)
     for rows in (1000, 100, 33, 1):
-        monkeypatch.setattr("emotrace.timeline._ROWS_AT_ONCE", rows)
+        monkeypatch.setattr("emotrace.timeline_rows._ROWS_AT_ONCE", rows)
         timeline.to_csv(tmp_path / f"{rows}.csv")
         timeline.to_json(tmp_path / f"{rows}.json")
         assert (tmp_path / f"{rows}.csv").read_text() == (tmp_path / "1000.csv").read_text()

@@ -43,7 +43,8 @@ def annotate(source: Path, timeline: Timeline, destination: Path) -> None:
 
     Args:
         source: the recording that was analysed.
-        timeline: its analysis. Where several people are followed, all are boxed and the panel shows the first.
+        timeline: its analysis. Where several people are followed, all are boxed and numbered, and the panel shows
+            whoever speaks or did so last.
         destination: of the mp4 file; an existing file is replaced at the end.
 
     Raises:
@@ -112,9 +113,10 @@ class _Panel:
     """Draws what the timeline knows at a time."""
 
     def __init__(self, timeline: Timeline, layout: _Layout) -> None:
-        self._timeline = timeline
+        self._everybody = timeline
+        self._timeline = timeline = timeline.foremost()
         self._layout = layout
-        self._ticks, self._first_rows = np.unique(timeline["time"], return_index=True)
+        self._ticks = timeline["time"]
         self._silent = timeline.inside(NO_SPEECH, NO_AUDIO_TRACK)
         self._max_age_seconds = 2 / timeline.metadata.settings.label_rate_hz
 
@@ -122,11 +124,10 @@ class _Panel:
         """Draw boxes on the picture and everything else below it."""
         layout = self._layout
         tick = int(clock.latest(self._ticks, np.array([time_seconds]), self._max_age_seconds)[0])
-        row = int(self._first_rows[tick]) if tick >= 0 else None
+        row = tick if tick >= 0 else None
         canvas[layout.height :] = PAPER
         if row is not None:
-            stop = int(np.searchsorted(self._timeline["time"], self._ticks[tick], side="right"))
-            for each in range(row, stop):
+            for each in range(*self._rows_at(self._ticks[tick])):
                 self._box(canvas, each)
         self._emotions(canvas, row)
         self._trace(canvas, row, time_seconds)
@@ -135,10 +136,14 @@ class _Panel:
         minutes, seconds = divmod(time_seconds, 60)
         self._text(canvas, f"{minutes:.0f}:{seconds:04.1f}", 588, 168, 8, _FAINT)
 
+    def _rows_at(self, time_seconds: float) -> tuple[int, int]:
+        times = self._everybody["time"]
+        return int(np.searchsorted(times, time_seconds)), int(np.searchsorted(times, time_seconds, side="right"))
+
     def _box(self, canvas: Image, row: int) -> None:
         picture = canvas[: self._layout.height]
-        sides = [float(self._timeline[f"face_{name}"][row]) for name in ("x", "y", "width", "height")]
-        if not self._timeline["face_detected"][row] or np.isnan(sides).any():
+        sides = [float(self._everybody[f"face_{name}"][row]) for name in ("x", "y", "width", "height")]
+        if not self._everybody["face_detected"][row] or np.isnan(sides).any():
             return
         limit = 2 * max(self._layout.width, self._layout.height)
         x, y, width, height = (
@@ -146,6 +151,9 @@ class _Panel:
         )
         thickness = max(2, round(1.6 * self._layout.unit))
         draw_rectangle(picture, (x, y, x + width, y + height), BOX_COLOUR, thickness)
+        if self._everybody.metadata.settings.people == "all":
+            number, height = str(self._everybody["person"][row]), 12 * self._layout.unit
+            draw_text(picture, number, (x, max(round(height), y - 2 * thickness)), height, BOX_COLOUR)
 
     def _emotions(self, canvas: Image, row: int | None) -> None:
         """Draw a bar per emotion, the likeliest in a strong colour."""
@@ -171,10 +179,9 @@ class _Panel:
             self._text(canvas, f"{level:+d}" if level else "0", right + 4, y + 3.5, 7, _FAINT)
         first = int(np.searchsorted(self._ticks, time_seconds - _TRACE_SECONDS))
         stop = int(np.searchsorted(self._ticks, time_seconds + 1e-6, side="right"))
-        rows = self._first_rows[first:stop]
         x = right + (self._ticks[first:stop] - time_seconds) / _TRACE_SECONDS * (right - left)
         for name, colour, legend_y in (("arousal", _AROUSAL, 44.0), ("valence", _VALENCE, 84.0)):
-            values = self._timeline[name][rows]
+            values = self._timeline[name][first:stop]
             points = np.column_stack([x, (top + bottom) / 2 - values * (bottom - top) / 2])
             for run in _known_runs(values):
                 self._line(canvas, points[run].astype(np.float32), colour, 1.5)

@@ -9,7 +9,7 @@ import base64
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from emotrace.report_traces import (
     Bins,
     Curve,
     band_path,
+    bin_of,
     clock_text,
     hatches,
     line_path,
@@ -48,7 +49,7 @@ from emotrace.timeline import (
 )
 from emotrace.types import FloatArray
 
-__all__ = ["MAX_THUMBNAILS", "Thumbnail", "summary_in_words", "thumbnail_times", "write_report"]
+__all__ = ["MAX_THUMBNAILS", "Thumbnail", "summary_in_words", "write_report"]
 
 MAX_THUMBNAILS = 12
 STACK_ORDER = ("anger", "disgust", "contempt", "fear", "sadness", "surprise", "happiness", "neutral")
@@ -58,6 +59,7 @@ _NO_SOUND = (NO_SPEECH, NO_AUDIO_TRACK)
 _MAX_PROBLEMS = 20
 _PATH_BINS = 240
 """Points of the way through the valence-arousal plane; more make a hairball."""
+_MAX_PEOPLE = 12
 
 
 @dataclass(frozen=True)
@@ -71,11 +73,6 @@ class Thumbnail:
 
     time_seconds: float
     jpeg: bytes
-
-
-def thumbnail_times(duration_seconds: float) -> tuple[float, ...]:
-    """Return the media times that the report's film strip shows best: the middles of equal slots."""
-    return tuple((n + 0.5) * duration_seconds / MAX_THUMBNAILS for n in range(MAX_THUMBNAILS))
 
 
 def write_report(
@@ -93,14 +90,18 @@ def write_report(
         SettingsError: a thumbnail is no JPEG.
         TimelineError: the page cannot be written.
     """
+    everybody = timeline
+    timeline = everybody.foremost()  # as it is, where one person is followed
     bins = make_bins(timeline)
     values = {
         "metadata": timeline.metadata,
         "summary": timeline.summary(),
         "words": summary_in_words(timeline),
+        "people": _people(everybody, bins),
+        "num_people": len(everybody.summary()["people"]),
         "columns": COLUMNS,
         "emotions": STACK_ORDER,
-        "num_rows": len(timeline),
+        "num_rows": len(everybody),
         "start_seconds": 0.0 if media else timeline.summary()["peak_arousal_seconds"] or 0.0,
         "player": _player(timeline, path, media),
         "thumbnails": [_embedded(thumbnail) for thumbnail in _evenly(thumbnails)],
@@ -128,8 +129,7 @@ def _drawing(timeline: Timeline, bins: Bins) -> dict[str, Any]:
     audio = bins.mean(timeline["audio_weight"])
     zero = np.where(np.isnan(audio), np.nan, 0.0)
     face, speech = _presence(timeline)
-    persons = np.flatnonzero(np.diff(timeline["person"]) > 0) + 1
-    alone = len(np.unique(timeline["time"])) == len(timeline)
+    persons = np.flatnonzero(np.diff(timeline["person"])) + 1
     return {
         "lines": lines,
         "layers": _layers(timeline, bins),
@@ -143,12 +143,32 @@ def _drawing(timeline: Timeline, bins: Bins) -> dict[str, Any]:
         "no_face": hatches(gaps, _NO_PICTURE, bins) + _unknown(bins.mean(face), bins),
         "no_speech": hatches(gaps, _NO_SOUND, bins) + _unknown(bins.mean(speech), bins),
         "other_gaps": [gap for gap in gaps if gap.kind not in (*_NO_PICTURE, *_NO_SOUND)],
-        "new_people": sorted({percent(float(timeline["time"][row]), bins) for row in persons}) if alone else [],
-        "alone": alone,
+        "new_people": sorted({percent(float(timeline["time"][row]), bins) for row in persons}),
         "ticks": time_ticks(bins),
         "end": bins.end_seconds,
         "bin": bins.width_seconds,
         "averaged": bins.ticks_per_bin > 1,
+    }
+
+
+def _people(everybody: Timeline, bins: Bins) -> list[dict[str, Any]]:
+    """Return what is drawn of each person, of the few who are seen for longest, in order of their numbers."""
+    seen_longest = sorted(everybody.summary()["people"], key=lambda each: -each["seen_seconds"])[:_MAX_PEOPLE]
+    return [
+        {"summary": summary, **_person(everybody, summary["person"], bins)}
+        for summary in sorted(seen_longest, key=lambda each: each["person"])
+    ]
+
+
+def _person(everybody: Timeline, person: int, bins: Bins) -> dict[str, str]:
+    rows = everybody["person"] == person
+    places = replace(bins, row_bins=bin_of(everybody["time"][rows], bins))
+    energy = np.nan_to_num(everybody["speech_energy"][rows])
+    return {
+        "seen": steps_path(places.mean(everybody["face_detected"][rows]), 0, 1),
+        "speaking": steps_path(places.mean(energy > 0), 0, 1),
+        "valence": line_path(places.mean(everybody["valence"][rows]), -1, 1),
+        "arousal": line_path(places.mean(everybody["arousal"][rows]), -1, 1),
     }
 
 

@@ -7,7 +7,7 @@ never bridged.
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,8 +74,13 @@ def make_bins(timeline: Timeline, max_bins: int = MAX_BINS) -> Bins:
     ticks_per_bin = -(-ticks // max_bins)
     width = ticks_per_bin * tick
     num_bins = -(-ticks // ticks_per_bin)
-    rows = np.minimum(((time + 1e-6) / width).astype(np.int64), num_bins - 1)
-    return Bins(width, num_bins, rows, ticks_per_bin)
+    empty = Bins(width, num_bins, np.zeros(0, dtype=np.int64), ticks_per_bin)
+    return replace(empty, row_bins=bin_of(time, empty))
+
+
+def bin_of(times: NDArray[np.float64], bins: Bins) -> NDArray[np.int64]:
+    """Return [T]: the bin of each time."""
+    return np.minimum(((times + 1e-6) / bins.width_seconds).astype(np.int64), bins.num_bins - 1)
 
 
 def line_path(curve: Curve, low: float, high: float) -> str:

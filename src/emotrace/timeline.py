@@ -1,8 +1,7 @@
 """Rows of the analysis -> a table with a meaning for every column, its files and its summary."""
 
-import csv
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from emotrace.labels import EMOTIONS
+from emotrace.timeline_people import foremost_rows, mean_known, people_of
+from emotrace.timeline_rows import CsvRows, plain, slices
 from emotrace.timeline_schema import (
     COLUMNS,
     NO_AUDIO_TRACK,
@@ -60,7 +61,6 @@ _DTYPES: Mapping[str, type[np.generic]] = {
 
 _FORMAT = "emotrace-timeline"
 _FORMAT_VERSION = 1
-_ROWS_AT_ONCE = 4096
 _MAX_JSON_BYTES = 1 << 30
 """A recording of 24 h makes about 0.3 GB."""
 
@@ -124,20 +124,21 @@ class Timeline:
         Shares of voice and face are means of the weights; `face_share` and `speech_share` are shares of the
         ticks. A tick counts as speech unless it lies in a gap "no speech" or "no audio track". The dominant
         emotion has the highest mean probability over the ticks whose probabilities are known. The class of the clip
-        is told by bundles that look at a recording as a whole. What was left out with `only` is unknown.
+        is told by bundles that look at a recording as a whole. What was left out with `only` is unknown. Of several
+        people every row counts; `people` has what is known of each.
         """
-        means = {emotion: _mean(self[emotion]) for emotion in EMOTIONS}
+        means = {emotion: mean_known(self[emotion]) for emotion in EMOTIONS}
         known = {emotion: mean for emotion, mean in means.items() if mean is not None}
-        only = self.metadata.settings.only
+        settings, only = self.metadata.settings, self.metadata.settings.only
         arousal, valence = self._extremes("arousal"), self._extremes("valence")
         return Summary(
             duration_seconds=round(self.metadata.duration_seconds, 3),
-            mean_arousal=_mean(self["arousal"]),
+            mean_arousal=mean_known(self["arousal"]),
             peak_arousal=arousal[0],
             peak_arousal_seconds=arousal[1],
             lowest_arousal=arousal[2],
             lowest_arousal_seconds=arousal[3],
-            mean_valence=_mean(self["valence"]),
+            mean_valence=mean_known(self["valence"]),
             peak_valence=valence[0],
             peak_valence_seconds=valence[1],
             lowest_valence=valence[2],
@@ -146,11 +147,17 @@ class Timeline:
             dominant_emotion=max(known, key=known.__getitem__) if known else None,
             clip_class=self.metadata.clip_class,
             clip_probabilities=dict(self.metadata.clip_probabilities),
-            audio_share=_mean(self["audio_weight"]),
-            video_share=_mean(self["video_weight"]),
+            audio_share=mean_known(self["audio_weight"]),
+            video_share=mean_known(self["video_weight"]),
             face_share=None if only == "voice" else self._share_of_time(self["face_detected"]),
             speech_share=None if only == "face" else self._share_of_time(~self.inside(NO_SPEECH, NO_AUDIO_TRACK)),
+            people=people_of(self.columns, settings.label_rate_hz) if settings.people == "all" else [],
         )
+
+    def foremost(self) -> "Timeline":
+        """Return one row for each tick: where several people are followed, of whoever speaks or did so last."""
+        rows = foremost_rows(self.columns)
+        return Timeline({name: column[rows] for name, column in self.columns.items()}, self.metadata)
 
     def inside(self, *kinds: str) -> BoolArray:
         """Return [T]: whether the row lies in a gap of one of these kinds."""
@@ -170,12 +177,8 @@ class Timeline:
 
     def to_csv(self, path: Path) -> None:
         """Write a header row and the rows; what is unknown is an empty field. JSON has the metadata."""
-        with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(self.columns)
-            for rows in self._slices():
-                fields = [["" if value is None else value for value in self._plain(column, rows)] for column in COLUMNS]
-                writer.writerows(zip(*fields, strict=True))
+        with atomic_path(path) as temporary, CsvRows(temporary) as rows:
+            rows.append(self.columns)
 
     def to_json(self, path: Path) -> None:
         """Write metadata and columns; what is unknown is null."""
@@ -184,9 +187,9 @@ class Timeline:
             file.write(json.dumps(head, allow_nan=False)[:-1] + ', "columns": {')
             for place, column in enumerate(COLUMNS):
                 file.write((", " if place else "") + json.dumps(column.name) + ": [")
-                for rows in self._slices():
+                for rows in slices(len(self)):
                     file.write(", " if rows.start else "")
-                    file.write(json.dumps(self._plain(column, rows), allow_nan=False)[1:-1])
+                    file.write(json.dumps(plain(column, self[column.name][rows]), allow_nan=False)[1:-1])
                 file.write("]")
             file.write("}}")
 
@@ -239,19 +242,6 @@ class Timeline:
         columns = {name: table[name].to_numpy() for name in table.column_names}
         return cls(columns, _metadata(metadata, path))
 
-    def _slices(self) -> Iterator[slice]:
-        """Yield the rows in parts: numbers of Python take ten times the room of those in arrays."""
-        for first in range(0, len(self), _ROWS_AT_ONCE):
-            yield slice(first, first + _ROWS_AT_ONCE)
-
-    def _plain(self, column: Column, rows: slice) -> list[float | int | None]:
-        """Return the values as written in text files: rounded, None where unknown, flags as 0 and 1."""
-        values = self[column.name][rows]
-        if column.kind in ("count", "flag"):
-            return list(values.astype(np.int64).tolist())
-        rounded = np.round(values.astype(np.float64), column.decimals)
-        return [None if value != value else value for value in rounded.tolist()]
-
     def _extremes(self, name: str) -> tuple[float | None, float | None, float | None, float | None]:
         """Return the largest value and its time, the smallest value and its time."""
         values = self[name]
@@ -300,12 +290,6 @@ def _typed(column: Column, values: ArrayLike) -> NDArray[Any]:
         raise TimelineError(f"The column {column.name} must be a list of finite numbers; unknown ones are NaN or null.")
     typed.setflags(write=False)
     return typed
-
-
-def _mean(values: NDArray[Any]) -> float | None:
-    """Return the mean of what is known, None where nothing is."""
-    known = values[~np.isnan(values)]
-    return round(float(known.mean(dtype=np.float64)), 4) if len(known) else None
 
 
 def _unique(values: Iterable[str]) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from emotrace.errors import EmotraceError
 from emotrace.labels import EMOTIONS
+from emotrace.timeline_people import PersonSummary
 from emotrace.types import BoolArray
 
 NO_FACE = "no face"
@@ -68,7 +69,7 @@ def _probability(emotion: str) -> Column:
 
 COLUMNS: tuple[Column, ...] = (
     Column("time", "media time of the tick", "s", 0, None, 6, "time"),
-    Column("person", "number of the followed person, from 0", "", 0, None, 0, "count"),
+    Column("person", "number of the person, from 0; -1 for a voice without a visible face", "", -1, None, 0, "count"),
     Column("arousal", "calm (-1) to activated (1), a proxy learnt from category labels", "", -1, 1, 4),
     Column("valence", "unpleasant (-1) to pleasant (1), a proxy learnt from category labels", "", -1, 1, 4),
     *(_probability(emotion) for emotion in EMOTIONS),
@@ -103,12 +104,14 @@ class Settings:
         only: the one branch that was used, None for both.
         recipe_digest: of the bundle's recipe.
         label_rate_hz: ticks per second.
+        people: whose traces: the main person's, or everybody's.
     """
 
     detector: str
     only: Literal["voice", "face"] | None
     recipe_digest: str
     label_rate_hz: float
+    people: Literal["main", "all"] = "main"
 
 
 @dataclass(frozen=True)
@@ -158,7 +161,10 @@ class Metadata:
 
 
 class Summary(TypedDict):
-    """What `Timeline.summary` returns; None is unknown, peak and lowest are the extreme values."""
+    """What `Timeline.summary` returns; None is unknown, peak and lowest are the extreme values.
+
+    People are listed where everybody is followed.
+    """
 
     duration_seconds: float
     mean_arousal: float | None
@@ -179,6 +185,7 @@ class Summary(TypedDict):
     video_share: float | None
     face_share: float | None
     speech_share: float | None
+    people: list[PersonSummary]
 
 
 def find_gaps(times: NDArray[np.float64], present: BoolArray, kind: str, label_rate_hz: float) -> tuple[Gap, ...]:

@@ -4,7 +4,7 @@ Axes used in the whole project: T ticks of the label clock, N audio samples, F f
 H and W pixels of an image (where an image is meant, written out), E emotions.
 """
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,8 @@ IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 Image = NDArray[np.uint8]
 """[height, width] grey or [height, width, 3] RGB, 0..255."""
+NOBODY = -1
+"""Number in place of a person's: a voice that comes from none of the visible faces, or a tick without any face."""
 
 
 @dataclass(frozen=True)
@@ -82,20 +84,3 @@ class Features:
     face_confidence: FloatArray
     face_box: FloatArray
     person: IntArray
-
-    def without_inputs(self) -> "Features":
-        """Return the same without the networks' inputs, which are large; the indices still tell what was known."""
-        # Copies: an empty view would keep all of the array behind it.
-        return replace(self, voice_inputs=self.voice_inputs[:0].copy(), face_crops=self.face_crops[:0].copy())
-
-    @staticmethod
-    def concatenate(blocks: "list[Features]") -> "Features":
-        """Join blocks that hold no inputs any more.
-
-        Raises:
-            ValueError: no block was given, or a block still holds inputs, whose indices would then be wrong.
-        """
-        if not blocks or any(len(block.voice_inputs) or len(block.face_crops) for block in blocks):
-            raise ValueError("Only blocks without inputs can be joined, and at least one is needed.")
-        names = [each.name for each in fields(Features)]
-        return Features(**{name: np.concatenate([getattr(block, name) for block in blocks]) for name in names})

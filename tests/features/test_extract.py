@@ -323,17 +323,37 @@ def test_the_face_network_gets_the_size_of_the_recipe(both: Listed) -> None:
     assert nothing.face_crops.shape == (0, 32, 32)
 
 
-def test_blocks_without_inputs_can_be_joined_and_others_not(both: Listed) -> None:
-    blocks = list(extract(both, RECIPE, LightPicture(), block_seconds=1))
-    slim = [block.without_inputs() for block in blocks]
-    assert all(block.voice_inputs.base is None and block.face_crops.base is None for block in slim)  # no views
-    joined = Features.concatenate(slim)
-    [whole] = extract(both, RECIPE, LightPicture(), block_seconds=1000)
-    np.testing.assert_array_equal(joined.times, whole.times)
-    np.testing.assert_array_equal(joined.face_box, whole.face_box)
-    for wrong in ([], blocks):
-        with pytest.raises(ValueError, match="blocks without inputs"):
-            Features.concatenate(wrong)
+class CountingDetector:
+    """A face that fills light pictures, found at a cost: how it was asked is counted."""
+
+    name: Literal["haar"] = "haar"
+    is_free: Literal[False] = False
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[float, str]] = []
+
+    def detect(self, frame: VideoFrame, near: Face | None = None) -> list[Face]:
+        self.asked.append((frame.time_seconds, "whole" if near is None else "near"))
+        return LightPicture().detect(frame)
+
+
+def test_a_followed_face_is_looked_for_where_it_is_and_the_whole_picture_now_and_then_without_one() -> None:
+    shown = [picture(n / 10, LIGHT if 10 <= n < 20 else DARK) for n in range(40)]
+    detector = CountingDetector()
+    [block] = extract(Listed(shown, has_audio=False), RECIPE, detector, block_seconds=1000)
+    searches = np.array([seconds for seconds, how in detector.asked if how == "whole"])
+    found = searches[searches >= 1.0][0]
+    assert found <= 1.25
+    assert [how for seconds, how in detector.asked if found < seconds < 2.0] == ["near"] * 7
+    assert not [how for seconds, how in detector.asked if how == "near" and not found < seconds < 2.4]
+    just_lost = (searches >= 2.0) & (searches < 2.4)
+    assert just_lost.sum() >= 3
+    for rare in (searches[searches <= found], searches[searches >= 2.4]):
+        assert len(rare) == 5
+        assert (np.diff(rare) >= 1 / RECIPE.video.search_rate_hz).all()
+    seen = block.times[block.face_detected]
+    assert found <= seen[0] <= found + 0.04
+    assert seen[-1] >= 1.9
 
 
 def test_a_real_file_gives_the_same_rows_in_any_blocks(tmp_path: Path) -> None:

@@ -100,6 +100,24 @@ def test_most_training_images_are_found(data_root: Path, detectors: list[Detecto
     assert found[1] >= 18
 
 
+def test_near_a_face_the_same_face_is_found_and_others_are_not(data_root: Path, detectors: list[Detector]) -> None:
+    frame = frame_after(data_root / "clips" / "selfie_1920x1080.mp4", 1.0)
+    beside = VideoFrame.from_rgb(0.0, np.concatenate([frame.rgb(480), frame.rgb(480)], axis=1))
+    for detector in detectors:
+        faces = detector.detect(beside)
+        assert len(faces) == 2, detector.name
+        for face in faces:
+            [found] = detector.detect(beside, near=face)
+            assert abs(centre_x(found) - centre_x(face)) < 0.1 * face.width, detector.name
+            assert 0.8 < found.height / face.height < 1.25, detector.name
+
+
+def test_far_from_a_face_none_is_found(data_root: Path, detectors: list[Detector]) -> None:
+    frame = frame_after(data_root / "clips" / "selfie_1920x1080.mp4", 1.0)
+    places = [face_at(1700, 200), face_at(-500, 500), face_at(5000, 500), face_at(960, 500, side=30)]
+    assert [detector.detect(frame, near=place) for detector in detectors for place in places] == [[]] * 8
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (7, 400), (400, 7), (240, 320)])
 def test_a_picture_without_a_face_has_none(shape: tuple[int, int]) -> None:
     assert HaarDetector().detect(frame_of(np.full(shape, 128, np.uint8))) == []

@@ -91,7 +91,9 @@ def test_without_any_input_all_is_unknown(bundle: Bundle) -> None:
     session = Session(bundle, num_threads=1)
     given = features(bundle)
     nothing = replace(
-        given.without_inputs(),
+        given,
+        voice_inputs=given.voice_inputs[:0],
+        face_crops=given.face_crops[:0],
         voice_index=np.full(TICKS, -1),
         face_index=np.full(TICKS, -1),
     )

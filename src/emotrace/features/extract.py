@@ -4,23 +4,25 @@ Causal and streaming: a tick sees nothing after it, and blocks follow each other
 in blocks gives the same numbers as a file in one.
 """
 
-from bisect import bisect_left, bisect_right
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emotrace.clock import latest, num_ticks, tick_times
+from emotrace.clock import num_ticks, tick_times
 from emotrace.errors import MediaError
 from emotrace.features.audio_signal import TICK_LENGTH, EndpointState, detect_speech
-from emotrace.features.faces import Detector, Follower, crop_face, expected_face, follow
-from emotrace.features.voice_input import context_samples, input_shape, voice_input
+from emotrace.features.block import Heard, features_of
+from emotrace.features.faces import Detector
+from emotrace.features.seeing import OBJECT_BYTES, MainFace, Seeing
+from emotrace.features.seeing_people import EveryFace
+from emotrace.features.voice_input import context_samples, input_shape, voice_inputs
 from emotrace.media import ClipInfo, VideoFrame
 from emotrace.recipe import SAMPLE_RATE, Recipe
-from emotrace.types import AudioChunk, BoolArray, Face, Features, FloatArray, Image, IntArray
+from emotrace.types import AudioChunk, BoolArray, Features, FloatArray, IntArray
 
 MAX_WAITING_BYTES = 1 << 30
 """Of sound and crops that wait for the other track: more than 4 h of sound, or of a day of faces."""
@@ -46,7 +48,7 @@ def extract(
     *,
     hear: bool = True,
     block_seconds: float = 10.0,
-) -> Iterator[Features]:
+) -> Generator[Features, None, None]:
     """Yield the features of a clip in blocks, first to last; the ticks cover the longer of sound and video.
 
     Args:
@@ -59,11 +61,55 @@ def extract(
     Raises:
         MediaError: the clip turns out to be unreadable, or one track lies hours ahead of the other.
     """
-    voice = _Voice(recipe)
-    face = _Face(recipe, _picture_seconds(clip.info, recipe))
+    voice, face = _Voice(recipe), MainFace(recipe)
+    for first, stop in _blocks(clip, voice, face, recipe, detector, hear=hear, block_seconds=block_seconds):
+        ticks = tick_times(first, stop, recipe.label_rate_hz)
+        yield features_of(ticks, voice.take(first, stop), face.take(ticks))
+
+
+def extract_people(
+    clip: Source,
+    recipe: Recipe,
+    detector: Detector,
+    *,
+    hear: bool = True,
+    block_seconds: float = 10.0,
+) -> Generator[tuple[Features, ...], None, None]:
+    """Yield the features of everybody in a clip: for each block those of every person at the ticks they are seen.
+
+    The voice belongs to whoever speaks. Where nobody visible does, or nobody is visible, there are the features of
+    `types.NOBODY`. Every tick is among those of somebody; those of a block are in order of their numbers.
+
+    Args:
+        clip: as for `extract`.
+        recipe: as for `extract`.
+        detector: finds faces.
+        hear: as for `extract`.
+        block_seconds: as for `extract`.
+
+    Raises:
+        MediaError: as `extract` does.
+    """
+    voice, faces = _Voice(recipe), EveryFace(recipe)
+    for first, stop in _blocks(clip, voice, faces, recipe, detector, hear=hear, block_seconds=block_seconds):
+        yield faces.take(tick_times(first, stop, recipe.label_rate_hz), voice.take(first, stop))
+
+
+def _blocks(
+    clip: Source,
+    voice: "_Voice",
+    seeing: Seeing,
+    recipe: Recipe,
+    detector: Detector | None,
+    *,
+    hear: bool,
+    block_seconds: float,
+) -> Iterator[tuple[int, int]]:
+    """Read the clip, and yield the first tick and the one after the last of every block that is complete."""
+    pictures = _Pictures(_picture_seconds(clip.info, recipe))
     # A tick is complete when every track in use has gone past it.
     used = [voice] if hear and clip.info.has_audio else []
-    tracks: list[_Voice | _Face] = [*used, face] if detector is not None and clip.info.has_video else [*used]
+    tracks: list[_Voice | _Pictures] = [*used, pictures] if detector is not None and clip.info.has_video else [*used]
     block = max(1, round(block_seconds * recipe.label_rate_hz))
     first = 0
     for item in clip.read(sample_rate=SAMPLE_RATE, video_rate_hz=recipe.video.rate_hz):
@@ -72,20 +118,34 @@ def extract(
             if hear:
                 voice.add(item)
         else:
-            face.note_end(item)
+            pictures.note_end(item)
             if detector is not None:
-                face.add(item, detector)
+                seeing.add(item, detector)
         while (
             tracks and num_ticks(min(track.complete_seconds for track in tracks), recipe.label_rate_hz) > first + block
         ):
-            yield _block(voice, face, first, first + block, recipe)
+            yield first, first + block
             first += block
-        _refuse_to_wait(clip, voice, face)
-    last = num_ticks(max(voice.end_seconds, face.end_seconds), recipe.label_rate_hz)
+        _refuse_to_wait(clip, voice, seeing)
+    last = num_ticks(max(voice.end_seconds, pictures.end_seconds), recipe.label_rate_hz)
     while first < last:
         stop = min(first + block, last)
-        yield _block(voice, face, first, stop, recipe)
+        yield first, stop
         first = stop
+
+
+@dataclass
+class _Pictures:
+    """How far the pictures reach."""
+
+    picture_seconds: float
+    end_seconds: float = 0.0
+    complete_seconds: float = 0.0
+
+    def note_end(self, frame: VideoFrame) -> None:
+        """Keep in mind that before this picture no other is to come."""
+        self.complete_seconds = frame.time_seconds
+        self.end_seconds = frame.time_seconds + self.picture_seconds
 
 
 def _picture_seconds(info: ClipInfo, recipe: Recipe) -> float:
@@ -94,41 +154,13 @@ def _picture_seconds(info: ClipInfo, recipe: Recipe) -> float:
     return max(1 / recipe.label_rate_hz, min(nominal, _LONGEST_PICTURE_SECONDS))
 
 
-def _refuse_to_wait(clip: Source, voice: "_Voice", face: "_Face") -> None:
-    if voice.waiting_bytes + face.waiting_bytes > MAX_WAITING_BYTES:
-        ahead, behind = ("sound", "pictures") if voice.waiting_bytes > face.waiting_bytes else ("pictures", "sound")
+def _refuse_to_wait(clip: Source, voice: "_Voice", seeing: Seeing) -> None:
+    if voice.waiting_bytes + seeing.waiting_bytes > MAX_WAITING_BYTES:
+        ahead, behind = ("sound", "pictures") if voice.waiting_bytes > seeing.waiting_bytes else ("pictures", "sound")
         raise MediaError(
             f"{clip.info.path} holds hours of {ahead} before the {behind} of the same time. Write the file anew "
             "(ffmpeg -i FILE -c copy NEW), or analyse one of them with --only voice or --only face."
         )
-
-
-def _block(voice: "_Voice", face: "_Face", first: int, stop: int, recipe: Recipe) -> Features:
-    heard = voice.take(first, stop)
-    seen = face.take(tick_times(first, stop, recipe.label_rate_hz))
-    return Features(
-        times=tick_times(first, stop, recipe.label_rate_hz),
-        voice_inputs=heard.inputs,
-        voice_index=heard.index,
-        voice_valid=heard.valid,
-        speech=heard.speech,
-        speech_energy=heard.energy,
-        face_crops=seen.crops,
-        face_index=seen.index,
-        face_detected=seen.index >= 0,
-        face_confidence=seen.confidence,
-        face_box=seen.box,
-        person=seen.person,
-    )
-
-
-@dataclass(frozen=True)
-class _Heard:
-    inputs: FloatArray
-    index: IntArray
-    valid: BoolArray
-    speech: BoolArray
-    energy: FloatArray
 
 
 @dataclass
@@ -181,18 +213,18 @@ class _Voice:
                 out[low - first : high - first] = samples[low - place : high - place]
         return out
 
-    def take(self, first: int, stop: int) -> _Heard:
+    def take(self, first: int, stop: int) -> Heard:
         """Return what is heard at ticks first .. stop - 1, and forget the samples that no later tick needs."""
         count = stop - first
         if not self._heard_anything:
             shape = (0, *input_shape(self.recipe.audio))
             nothing = np.zeros(count, dtype=bool)
             no_index, no_energy = np.full(count, -1), np.full(count, np.nan, dtype=np.float32)
-            return _Heard(np.zeros(shape, dtype=np.float32), no_index, nothing, nothing, no_energy)
+            return Heard(np.zeros(shape, dtype=np.float32), no_index, nothing, nothing, no_energy)
 
         speech, energy = self._endpoints(tick_times(first, stop, self.recipe.label_rate_hz))
         inputs, index = self._inputs(first, stop)
-        heard = _Heard(inputs, index, self._recent(speech), speech, energy)
+        heard = Heard(inputs, index, self._recent(speech), speech, energy)
         self._forget(self._sample(stop - 1) - self._context)
         return heard
 
@@ -217,12 +249,13 @@ class _Voice:
         inputs = [] if self._last_input is None else [self._last_input]
         index = np.full(stop - first, len(inputs) - 1)
         origin = self._sample(first) - self._context
-        sound = self._between(origin, self._sample(stop - 1))
-        for tick in range(first, stop):
-            if tick > 0 and tick % self._hop_ticks == 0:
-                end = self._sample(tick) - origin
-                inputs.append(voice_input(sound[end - self._context : end], self.recipe.audio))
-            index[tick - first] = len(inputs) - 1
+        ticks = np.arange(first, stop)
+        heard = (ticks > 0) & (ticks % self._hop_ticks == 0)
+        if heard.any():
+            sound = self._between(origin, self._sample(stop - 1))
+            ends = np.array([self._sample(tick) for tick in ticks[heard].tolist()]) - origin
+            inputs += list(voice_inputs(sound, ends, self.recipe.audio))
+        index = index + np.cumsum(heard)
         if inputs:
             self._last_input = inputs[-1]
             return np.stack(inputs), index
@@ -240,102 +273,5 @@ class _Voice:
             self.waiting_bytes -= _piece_bytes(self._pieces.popleft()[1])
 
 
-_OBJECT_BYTES = 256
-"""What Python needs around an array, roughly: many tiny chunks shall count too."""
-
-
-def _piece_bytes(array: NDArray[np.generic]) -> int:
-    return array.nbytes + _OBJECT_BYTES
-
-
-@dataclass(frozen=True)
-class _Seen:
-    crops: Image
-    index: IntArray
-    confidence: FloatArray
-    box: FloatArray
-    person: IntArray
-
-
-@dataclass(frozen=True)
-class _Sighting:
-    time_seconds: float
-    face: Face
-    crop: Image
-    person: int
-
-
-@dataclass
-class _Face:
-    """Crops of the followed face that later ticks still need, and the carry of the following."""
-
-    recipe: Recipe
-    picture_seconds: float
-    end_seconds: float = 0.0
-    complete_seconds: float = 0.0
-    waiting_bytes: int = 0
-    _follower: Follower = field(default_factory=Follower)
-    _sightings: list[_Sighting] = field(default_factory=list)
-    _person: int = 0
-    _next_search_seconds: float = 0.0
-
-    def note_end(self, frame: VideoFrame) -> None:
-        """Keep in mind how far the pictures reach: before this one no other is to come."""
-        self.complete_seconds = frame.time_seconds
-        self.end_seconds = frame.time_seconds + self.picture_seconds
-
-    def add(self, frame: VideoFrame, detector: Detector) -> None:
-        """Find the followed face in a frame and cut it out."""
-        video = self.recipe.video
-        faces = self._found(frame, detector)
-        self._follower, face = follow(self._follower, faces, frame.time_seconds, video)
-        if face is not None:
-            crop = crop_face(frame, face, video, detector.name)
-            self._sightings.append(_Sighting(frame.time_seconds, face, crop, self._follower.person))
-            self.waiting_bytes += _piece_bytes(crop)
-
-    def _found(self, frame: VideoFrame, detector: Detector) -> list[Face]:
-        """Look around the followed face, and through the whole picture only where it is not there."""
-        if detector.is_free:
-            return detector.detect(frame)
-        expected = expected_face(self._follower, frame.time_seconds)
-        faces = [] if expected is None else detector.detect(frame, expected)
-        if faces or frame.time_seconds < self._next_search_seconds:
-            return faces
-        self._next_search_seconds = frame.time_seconds + 1 / self.recipe.video.search_rate_hz
-        return detector.detect(frame)
-
-    def take(self, ticks: NDArray[np.float64]) -> _Seen:
-        """Return what is seen at the ticks, and forget the sightings that no later tick needs."""
-        size = self.recipe.video.crop_size
-        # What the file holds ahead is not looked through; a second more than the last tick can need.
-        reach = bisect_right(self._sightings, ticks[-1] + 1.0, key=_sighted_at)
-        times = np.array([sighting.time_seconds for sighting in self._sightings[:reach]])
-        index = latest(times, ticks, self.recipe.video.face_hold_seconds)
-        used = np.unique(index[index >= 0])
-        chosen = [self._sightings[place] for place in used]
-        compact = np.where(index >= 0, np.searchsorted(used, index), -1)
-        crops = np.stack([sighting.crop for sighting in chosen]) if chosen else np.zeros((0, size, size), np.uint8)
-        rows = np.array(
-            [(s.face.confidence, s.face.x, s.face.y, s.face.width, s.face.height) for s in chosen] + [(np.nan,) * 5],
-            dtype=np.float32,
-        )[compact]  # -1 takes the last row, of NaN
-        seen = _Seen(crops, compact, rows[:, 0], rows[:, 1:], self._persons(chosen, compact))
-        self._forget(ticks[-1] - self.recipe.video.face_hold_seconds)
-        return seen
-
-    def _forget(self, before_seconds: float) -> None:
-        num_old = bisect_left(self._sightings, before_seconds, key=_sighted_at)
-        self.waiting_bytes -= sum(_piece_bytes(sighting.crop) for sighting in self._sightings[:num_old])
-        del self._sightings[:num_old]
-
-    def _persons(self, chosen: list[_Sighting], index: IntArray) -> IntArray:
-        """Return the number of the person at each tick; without a face, of the one seen last."""
-        persons = np.array([sighting.person for sighting in chosen] + [-1])[index]
-        numbers = np.maximum.accumulate(np.maximum(persons, self._person))
-        self._person = int(numbers[-1])
-        return numbers
-
-
-def _sighted_at(sighting: _Sighting) -> float:
-    return sighting.time_seconds
+def _piece_bytes(samples: FloatArray) -> int:
+    return samples.nbytes + OBJECT_BYTES

@@ -281,6 +281,13 @@ def follow(
     return _continue(state, state.face, best, time_seconds)
 
 
+def continue_face(state: Follower, face: Face, time_seconds: float) -> Follower:
+    """Return the next state of a follower whose face is known by other means than its place; the first starts it."""
+    if state.face is None:
+        return _start(face, state.person, time_seconds)[0]
+    return _continue(state, state.face, face, time_seconds)[0]
+
+
 def expected_face(state: Follower, time_seconds: float) -> Face | None:
     """Return where the followed face should be by now; None once it is out of sight for longer than it is guessed."""
     absent = time_seconds - state.seen_seconds

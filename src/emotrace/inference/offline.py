@@ -1,6 +1,8 @@
 """A media file -> a timeline. What `emotrace analyze` and `emotrace.analyze` run."""
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -8,14 +10,17 @@ from typing import Any, Literal
 import numpy as np
 
 import emotrace
+from emotrace.ahead import ahead
 from emotrace.bundle import Bundle, load_bundle
 from emotrace.errors import MediaError
-from emotrace.features.extract import extract
-from emotrace.features.faces import make_detector
-from emotrace.inference.session import Estimates
-from emotrace.inference.system_session import open_session
+from emotrace.features.extract import Source, extract, extract_people
+from emotrace.features.faces import Detector, make_detector
+from emotrace.features.people import MAX_PERSONS
+from emotrace.features.sources import ReadingAhead, Watched
+from emotrace.inference.session import Estimates, Session
+from emotrace.inference.system_session import SystemSession, open_session
 from emotrace.labels import EMOTIONS
-from emotrace.media import Clip, open_clip
+from emotrace.media import Clip, VideoFrame, open_clip
 from emotrace.timeline import (
     NO_AUDIO_TRACK,
     NO_FACE,
@@ -35,6 +40,7 @@ NO_WEIGHTS = "the system of this bundle does not weigh voice against face, so th
 """Likewise of the weights."""
 Progress = Callable[[float, float | None], None]
 """Called with the seconds of media done and the duration, None where the file does not say."""
+_BLOCKS_AHEAD = 1
 OnPart = Callable[[Timeline], None]
 """Called with the rows of every block as soon as they are known; joined, they are the rows of the whole."""
 
@@ -44,10 +50,12 @@ def analyze(
     *,
     bundle: str | Path | Bundle = "default",
     only: Literal["voice", "face"] | None = None,
+    people: Literal["main", "all"] = "main",
     detector: Literal["auto", "yunet", "haar"] | None = None,
     progress: Progress | None = None,
     on_part: OnPart | None = None,
-    num_threads: int | None = None,
+    watch: Callable[[VideoFrame], None] | None = None,
+    num_threads: Literal[1] | None = None,
 ) -> Timeline:
     """Analyse a media file and return its timeline.
 
@@ -55,20 +63,27 @@ def analyze(
         path: video, audio or silent video.
         bundle: a name in the package, a folder, or a loaded bundle.
         only: leave the other modality out altogether.
+        people: whose traces: the main person's, a row for each tick; or everybody's, a row for each tick and person
+            who is seen at it, and under -1 a voice that comes from nobody visible.
         detector: instead of the recipe's.
         progress: told after every block.
         on_part: given the rows of every block; the problems, gaps and classes of the whole are not known yet in its
             metadata, and its duration is the time so far.
-        num_threads: of the networks; None: as many as there are cores. The rows do not depend on it.
+        watch: shown every picture that is looked at, in order of time; it must not keep them.
+        num_threads: 1 does all in the thread of the caller, as is best where other recordings keep the other cores
+            busy; with None decoding, features and networks run side by side. The rows do not depend on it.
 
     Raises:
         MediaError: the file cannot be read, or has not what `only` asks for.
         BundleError: the bundle is missing or damaged.
     """
     loaded = bundle if isinstance(bundle, Bundle) else load_bundle(bundle)
-    session = open_session(loaded, num_threads=num_threads or 0)
+    session = open_session(loaded, num_threads=1)
+    if only == "voice":
+        people = "main"
     finder = None if only == "voice" else make_detector(detector or loaded.recipe.video.detector)
-    with open_clip(Path(path)) as clip:
+    with ExitStack() as stack:
+        clip = stack.enter_context(open_clip(Path(path)))
         _check(clip, only)
         provisional = Metadata(
             source=Path(path).name,
@@ -81,20 +96,25 @@ def analyze(
                 only=only,
                 recipe_digest=loaded.recipe.digest(),
                 label_rate_hz=loaded.recipe.label_rate_hz,
+                people=people,
             ),
         )
         parts: list[Timeline] = []
         speech: list[BoolArray] = []
-        state: Any = session.initial_state()  # each kind of session has its own, which nobody else looks into
-        for features in extract(clip, loaded.recipe, finder, hear=only != "face"):
-            estimates, state = session.run(features, state)
-            end = float(features.times[-1] + 1 / loaded.recipe.label_rate_hz)
-            parts.append(Timeline(_columns(features, estimates), replace(provisional, duration_seconds=end)))
-            speech.append(features.speech)
+        states = _States(session)
+        source = clip if watch is None else Watched(clip, watch)
+        blocks = stack.enter_context(closing(_blocks(source, loaded, finder, only, people, num_threads)))
+        for persons in blocks:
+            columns = [_columns(features, states.run(features, people)) for features in persons]
+            order = np.lexsort([np.concatenate([each[name] for each in columns]) for name in ("person", "time")])
+            joined = {name: np.concatenate([each[name] for each in columns])[order] for name in columns[0]}
+            end = float(joined["time"][-1] + 1 / loaded.recipe.label_rate_hz)
+            parts.append(Timeline(joined, replace(provisional, duration_seconds=end)))
+            speech.append(np.concatenate([features.speech for features in persons])[order])
             if on_part is not None:
                 on_part(parts[-1])
             if progress is not None:
-                progress(float(features.times[-1]), clip.info.duration_seconds)
+                progress(float(joined["time"][-1]), clip.info.duration_seconds)
         rows = Timeline.concatenate(parts)
         duration = _duration(clip, rows)
         metadata = replace(
@@ -102,7 +122,7 @@ def analyze(
             duration_seconds=duration,
             problems=(*clip.problems, *_what_is_not_told(loaded, rows)),
             gaps=_gaps(clip, rows, np.concatenate(speech), duration),
-            clip_probabilities=session.classes(state),
+            clip_probabilities=states.classes(),
         )
     return Timeline(rows.columns, metadata)
 
@@ -111,6 +131,52 @@ def _what_is_not_told(bundle: Bundle, rows: Timeline) -> list[str]:
     said, weighed = (bool(np.isfinite(rows[name]).any()) for name in ("arousal", "audio_weight"))
     untold = [] if bundle.manifest.tells_emotions else [NO_EMOTIONS]
     return [*untold, NO_WEIGHTS] if said and not weighed else untold
+
+
+def _blocks(
+    source: Source,
+    bundle: Bundle,
+    finder: Detector | None,
+    only: str | None,
+    people: str,
+    num_threads: int | None,
+) -> Generator[tuple[Features, ...], None, None]:
+    """Yield the features of whoever is followed; decoding, looking and hearing, and the networks run side by side."""
+    if num_threads != 1:
+        source = ReadingAhead(source)
+    blocks: Generator[tuple[Features, ...], None, None]
+    if people == "all" and finder is not None:
+        blocks = extract_people(source, bundle.recipe, finder, hear=only != "face")
+    else:
+        blocks = ((each,) for each in extract(source, bundle.recipe, finder, hear=only != "face"))
+    return blocks if num_threads == 1 else ahead(blocks, _BLOCKS_AHEAD)
+
+
+class _States:
+    """What the session carries for each person; for one that was not met for long, it begins anew."""
+
+    def __init__(self, session: Session | SystemSession) -> None:
+        self._session: Any = session
+        # Each kind of session has states of its own, which nobody else looks into.
+        self._states: dict[int, Any] = {}
+        self._num_ticks: Counter[int] = Counter()
+
+    def run(self, features: Features, people: str) -> Estimates:
+        person = int(features.person[0]) if people == "all" else 0  # the main person's number may change
+        before = self._states.pop(person, None)
+        if before is None:
+            before = self._session.initial_state()
+        found: tuple[Estimates, Any] = self._session.run(features, before)
+        self._states[person] = found[1]  # now the last one
+        self._num_ticks[person] += len(features.times)
+        for other in list(self._states)[: -MAX_PERSONS - 1]:
+            del self._states[other]
+        return found[0]
+
+    def classes(self) -> dict[str, float]:
+        """Return those of the recording as a whole, as far as its main person is seen and heard."""
+        longest = max(self._states, key=lambda person: (self._num_ticks[person], -person), default=None)
+        return {} if longest is None else self._session.classes(self._states[longest])
 
 
 def _check(clip: Clip, only: str | None) -> None:
@@ -130,6 +196,7 @@ def _duration(clip: Clip, rows: Timeline) -> float:
 
 def _gaps(clip: Clip, rows: Timeline, speech: BoolArray, duration: float) -> tuple[Gap, ...]:
     settings = rows.metadata.settings
+    starts = np.flatnonzero(np.diff(rows["time"], prepend=-np.inf))  # several people share a tick
     gaps: list[Gap] = []
     for has, left_out, present, track, kind in (
         (clip.info.has_audio, settings.only == "face", speech, NO_AUDIO_TRACK, NO_SPEECH),
@@ -140,7 +207,8 @@ def _gaps(clip: Clip, rows: Timeline, speech: BoolArray, duration: float) -> tup
         if not has:
             gaps.append(Gap(track, 0.0, duration))
         else:
-            gaps += find_gaps(rows["time"], _closed(present, settings.label_rate_hz), kind, settings.label_rate_hz)
+            anybody = _closed(np.logical_or.reduceat(present, starts), settings.label_rate_hz)
+            gaps += find_gaps(rows["time"][starts], anybody, kind, settings.label_rate_hz)
     return tuple(gaps)
 
 

@@ -1,0 +1,46 @@
+"""What is heard and what is seen at the same ticks -> features."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emotrace.features.seeing import Seen
+from emotrace.types import BoolArray, Features, FloatArray, IntArray
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What is heard at T ticks.
+
+    Attributes:
+        inputs: [W, ...] of the voice network, in order of time.
+        index: [T] row of `inputs` that is the latest at the tick; -1 where none is yet.
+        valid: [T] whether there was speech within the recipe's hold time.
+        speech: [T] whether the endpoint detection finds speech.
+        energy: [T] m of eq. 31 in 0..1; NaN where there is no audio.
+    """
+
+    inputs: FloatArray
+    index: IntArray
+    valid: BoolArray
+    speech: BoolArray
+    energy: FloatArray
+
+
+def features_of(ticks: NDArray[np.float64], heard: Heard, seen: Seen) -> Features:
+    """Return the features at the ticks [T]."""
+    return Features(
+        times=ticks,
+        voice_inputs=heard.inputs,
+        voice_index=heard.index,
+        voice_valid=heard.valid,
+        speech=heard.speech,
+        speech_energy=heard.energy,
+        face_crops=seen.crops,
+        face_index=seen.index,
+        face_detected=seen.index >= 0,
+        face_confidence=seen.confidence,
+        face_box=seen.box,
+        person=seen.person,
+    )
