@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from emotrace.app import ledger
 from emotrace.app.cli import app
 from emotrace.catalogue import CATALOGUE
 from emotrace.timeline import COLUMNS, Timeline
@@ -53,9 +54,14 @@ def test_one_bad_file_is_named_and_the_others_are_kept(clip: Path, tiny: Path, t
     assert result.exit_code == 1
     assert result.stdout.split() == [str(tmp_path / "out" / "talk.csv")]
     lines = result.stderr.splitlines()
-    assert [line.split(": ")[0] for line in lines] == [str(text), str(missing)]
-    assert "text" in lines[0]
-    assert "does not exist" in lines[1]
+    told = {line.split(": ")[0]: line for line in lines[:2]}
+    assert set(told) == {str(text), str(missing)}
+    assert "text" in told[str(text)]
+    assert "does not exist" in told[str(missing)]
+    assert lines[2] == "2 of 3 inputs failed:"
+    assert [line.split()[0] for line in lines[3:]] == [str(text), str(missing)]
+    kept = (tmp_path / "out" / "failures.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in kept] == ["input", str(text), str(missing)]
 
 
 def test_json_holds_results_and_failures_in_one_document(clip: Path, tiny: Path, tmp_path: Path) -> None:
@@ -88,7 +94,7 @@ def test_annotate_draws_on_pictures_and_lets_sound_alone_be(clip: Path, tiny: Pa
     options = ("--bundle", tiny, "--output", tmp_path / "out", "--annotate", "--format", "csv")
     result = run("analyze", clip, sound, *options)
     assert result.exit_code == 0
-    assert [Path(line).name for line in result.stdout.split()] == ["talk.csv", "talk.annotated.mp4", "voice.csv"]
+    assert {Path(line).name for line in result.stdout.split()} == {"talk.csv", "talk.annotated.mp4", "voice.csv"}
     assert result.stderr.splitlines() == [f"{sound}: sound alone: there are no pictures to draw the trace on"]
     skipped = json.loads(run("analyze", clip, sound, *options, "--skip-existing", "--json").stdout)["skipped"]
     assert skipped == [str(clip), str(sound)]
@@ -141,7 +147,9 @@ def test_a_full_disk_is_one_line_and_leaves_no_half_file(clip: Path, tiny: Path,
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1
     assert "cannot be written" in done.stderr
-    assert list((tmp_path / "out").iterdir()) == []
+    assert "the rows so far are in" in done.stderr
+    left = {path.name for path in (tmp_path / "out").iterdir()}
+    assert left == {ledger.NAME, "talk.csv.partial"}
 
 
 def test_an_interrupt_keeps_what_is_finished(clip: Path, tiny: Path, tmp_path: Path) -> None:
@@ -163,11 +171,11 @@ def test_an_interrupt_keeps_what_is_finished(clip: Path, tiny: Path, tmp_path: P
     process.send_signal(signal.SIGINT)
     printed, said = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert first.strip() == str(tmp_path / "out" / "talk.csv")
+    assert Path(first.strip()).is_file()
     assert said.startswith("Interrupted: ")
     assert "Traceback" not in said
     assert all(Path(path).is_file() for path in printed.splitlines())
-    assert not list((tmp_path / "out").glob(".*"))
+    assert [path.name for path in (tmp_path / "out").glob(".*")] == [ledger.NAME]
 
 
 def test_help_names_every_command_and_imports_nothing_heavy() -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
+from emotrace.app import ledger
 from emotrace.app.cli import app
 from emotrace.turn_table import TURN_COLUMNS
 from tests.app import tiny_bundle
@@ -54,7 +55,8 @@ def write_silence(path: Path, seconds: float) -> Path:
 
 
 def written(folder: Path) -> set[str]:
-    return {path.name.removeprefix("talk.") for path in folder.iterdir()} if folder.exists() else set()
+    found = {path.name.removeprefix("talk.") for path in folder.iterdir()} if folder.exists() else set()
+    return found - {ledger.NAME}
 
 
 def rows(path: Path) -> list[dict[str, str]]:

@@ -1,76 +1,43 @@
-"""Jobs -> timelines on disk, one after the other; what fails is named and does not stop the rest."""
+"""Jobs -> timelines on disk by worker processes; what is done already is skipped, what fails does not stop the rest."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from functools import partial
+import hashlib
+import json
+import os
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from emotrace.app.console import reason
-from emotrace.app.further import EXPLAINED_SUFFIXES, TURN_SUFFIXES, Further, Writers
-from emotrace.app.inputs import ANNOTATED_SUFFIX, Job
-from emotrace.errors import EmotraceError, SettingsError
-from emotrace.timeline_schema import NO_VIDEO_TRACK
-
-if TYPE_CHECKING:
-    from emotrace.bundle import Bundle
-    from emotrace.timeline import Timeline
-    from emotrace.turns import Turn
-
-NOTHING_TO_DRAW_ON = "sound alone: there are no pictures to draw the trace on"
-Progress = Callable[[float, float | None], None]
+from emotrace.app.bars import Bars
+from emotrace.app.console import note, reason
+from emotrace.app.content import Content, stamp
+from emotrace.app.inputs import PARTIAL_SUFFIX, Job, rows_kept
+from emotrace.app.job import Outcome, Task, Wishes, do, result_files
+from emotrace.app.ledger import Ledger, Line, open_ledger
+from emotrace.app.limits import Limits, usable_cores
+from emotrace.app.workers import Begun, Ended, Told, supervise
+from emotrace.errors import SettingsError
+from emotrace.writing import remove_leftovers
 
 
 @dataclass(frozen=True)
-class Wishes:
-    """What to do with every job.
+class Means:
+    """How the jobs are done; the results do not depend on it.
 
     Attributes:
-        bundle: the networks.
-        formats: of the results: csv, json, parquet, html.
-        only: one branch, None for both.
-        detector: of faces; None for the recipe's.
-        annotate: whether to write the video with the trace on it.
-        dialogue: whether to answer for every turn too.
-        turns: of the one recording; None for stretches of speech.
-        explain: whether to show how the system came to its answers.
-        skip_existing: whether a job whose results are all there is left alone.
-        debug: whether an unforeseen error is raised instead of told in one line.
+        workers: processes side by side; None for one per usable core.
+        limits: of each job.
+        again: whether what the ledger says is done is done anew.
     """
 
-    bundle: "Bundle"
-    formats: tuple[str, ...]
-    only: Literal["voice", "face"] | None = None
-    detector: Literal["auto", "yunet", "haar"] | None = None
-    annotate: bool = False
-    dialogue: bool = False
-    turns: "tuple[Turn, ...] | None" = None
-    explain: bool = False
-    skip_existing: bool = False
-    debug: bool = False
+    workers: int | None = None
+    limits: Limits = field(default_factory=Limits)
+    again: bool = False
 
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of one job.
-
-    Attributes:
-        source: the input.
-        files: results by format that were written; "annotated" is the video, "turns" and "turns.json" are the answers
-            for every turn, "explained" and "explained.json" show how the system came to its answers.
-        summary: `Timeline.summary()`, empty where the job was skipped or failed.
-        problems: what was damaged in the input and skipped.
-        skipped: whether the results were there already.
-        failure: why there is no result, or not every one, in one line; None where all went well.
-    """
-
-    source: Path
-    files: dict[str, Path] = field(default_factory=dict)
-    summary: dict[str, Any] = field(default_factory=dict)
-    problems: tuple[str, ...] = ()
-    skipped: bool = False
-    failure: str | None = None
+    def num_workers(self, num_jobs: int) -> int:
+        """Return how many processes are of use."""
+        return max(1, min(num_jobs, self.workers or usable_cores()))
 
 
 def check_formats(formats: Sequence[str]) -> tuple[str, ...]:
@@ -86,115 +53,166 @@ def check_formats(formats: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(formats))
 
 
-def run(jobs: Sequence[Job], wishes: Wishes, start: Callable[[str], Progress]) -> Iterator[Outcome]:
-    """Yield the outcome of each job as it ends; `start` is called with a job's name and gives its progress."""
-    for job in jobs:
-        files = _files(job, wishes)
-        if wishes.skip_existing and _all_there(job, files):
-            yield Outcome(job.source, files, skipped=True)
-            continue
+def run(jobs: Sequence[Job], wishes: Wishes, output: Path, means: Means, bars: Bars) -> Generator[Outcome, None, None]:
+    """Yield the outcome of each job as it ends; close the iterator to stop, what is done is kept.
+
+    Args:
+        jobs: of `find_jobs`.
+        wishes: what to do with each; with `debug` it is done in this process.
+        output: folder of the results, with the ledger of what is done.
+        means: how to do it.
+        bars: that show the progress.
+
+    Raises:
+        SettingsError: another run works in the folder.
+        EmotraceError: the folder cannot be written, or no worker started.
+    """
+    targets = [_spelled(os.path.relpath(job.target, output)) for job in jobs]
+    with open_ledger(output, targets) as ledger:
+        remove_leftovers(path for job in jobs for path in result_files(job, wishes).values())
+        book = _Book(ledger, wishes, output)
+        tasks: list[Task] = []
+        for job in jobs:
+            known = None if means.again else book.known(job)
+            files = result_files(job, wishes)
+            if known is not None and known.stamp == stamp(job.source):
+                bars.skipped()
+                yield Outcome(job.source, files, skipped=True, content=known)
+            elif wishes.skip_existing and all(path.is_file() for path in files.values()):
+                bars.skipped()
+                yield Outcome(job.source, files, skipped=True)
+            else:
+                tasks.append(Task(job, wishes, known.sha256 if known else None))
+        done = _here(tasks) if wishes.debug else _by_workers(tasks, means, bars)
+        with closing(done):
+            for task, outcome in done:
+                book.enter(task.job, outcome)
+                yield outcome
+
+
+def _here(tasks: Sequence[Task]) -> Generator[tuple[Task, Outcome], None, None]:
+    for task in tasks:
+        yield task, do(task, lambda sign: None)
+
+
+def _by_workers(tasks: Sequence[Task], means: Means, bars: Bars) -> Generator[tuple[Task, Outcome], None, None]:
+    num_workers = means.num_workers(len(tasks))
+    threads: Literal[1] | None = 1 if num_workers > 1 else None
+    told = [replace(task, wishes=replace(task.wishes, num_threads=threads)) for task in tasks]
+    running: set[int] = set()
+    try:
+        with closing(supervise(do, told, num_workers, means.limits)) as events:
+            for event in events:
+                if isinstance(event, Begun):
+                    running.add(event.number)
+                    bars.begun(event.number, tasks[event.number].job.source.name)
+                elif isinstance(event, Told):
+                    bars.told(event.number, event.sign.done, event.sign.whole)
+                else:
+                    running.discard(event.number)
+                    outcome = _outcome(tasks[event.number], event)
+                    bars.ended(event.number, outcome.summary.get("duration_seconds"), bool(outcome.failure))
+                    yield tasks[event.number], outcome
+    finally:
+        for number in running:  # their workers were killed
+            _clear(tasks[number])
+
+
+def _outcome(task: Task, event: Ended[Outcome]) -> Outcome:
+    if event.answer is not None:
+        return event.answer
+    _clear(task)
+    partial = task.job.result(PARTIAL_SUFFIX)
+    kept = rows_kept(partial) if "csv" in task.wishes.formats and partial.is_file() else ""
+    return Outcome(task.job.source, failure=f"{event.failure}{kept}")
+
+
+def _clear(task: Task) -> None:
+    remove_leftovers(result_files(task.job, task.wishes).values())
+
+
+class _Book:
+    """Reads and writes the ledger for the wishes of one run."""
+
+    def __init__(self, ledger: Ledger, wishes: Wishes, output: Path) -> None:
+        from emotrace import __version__
+
+        self._ledger = ledger
+        self._wishes = wishes
+        self._output = output
+        self._version = __version__
+        self._digest = _digest(wishes)
+
+    def known(self, job: Job) -> Content | None:
+        """Return the content that the job was done for; None where it was not, or otherwise, or results are lost."""
+        line = self._ledger.last(self._target(job))
+        files = result_files(job, self._wishes)
+        if (
+            line is None
+            or line.failure is not None
+            or line.content is None
+            or (line.source, line.bundle, line.emotrace, line.wishes)
+            != (self._source(job), self._wishes.bundle.digest, self._version, self._digest)
+            or not set(files) <= set(line.asked)
+        ):
+            return None
+        written = [name for name in files if name in line.sizes or name != "annotated"]  # sound alone has no pictures
+        return line.content if all(line.sizes.get(name) == _size(files[name]) is not None for name in written) else None
+
+    def enter(self, job: Job, outcome: Outcome) -> None:
+        """Write what became of a job; what was there already, only where its content was looked at."""
+        if outcome.skipped and outcome.content is None:
+            return
+        before = self._ledger.last(self._target(job)) if outcome.skipped else None
+        sizes = {name: size for name, path in outcome.files.items() if (size := _size(path)) is not None}
+        line = Line(
+            source=self._source(job),
+            target=self._target(job),
+            content=outcome.content,
+            bundle=self._wishes.bundle.digest,
+            emotrace=self._version,
+            wishes=self._digest,
+            asked=before.asked if before else tuple(result_files(job, self._wishes)),
+            sizes=before.sizes if before else sizes,
+            failure=None if outcome.failure is None else _spelled(outcome.failure)[:1000],
+        )
         try:
-            timeline = _analyzed(job, wishes, start(job.source.name))
-        except Exception as error:
-            if wishes.debug:
-                raise
-            yield Outcome(job.source, failure=reason(error))
-        else:
-            yield _written(timeline, job, files, wishes)
+            self._ledger.add(line)
+        except OSError as error:
+            note(f"{job.source}: not noted as done ({reason(error)}), so the next run will do it again")
+
+    def _target(self, job: Job) -> str:
+        return _spelled(os.path.relpath(job.target, self._output))
+
+    def _source(self, job: Job) -> str:
+        """Return where the input lies as seen from the results, as the report links it."""
+        real = os.path.realpath(job.source)
+        try:
+            return _spelled(os.path.relpath(real, os.path.realpath(self._output)))
+        except ValueError:  # another drive
+            return _spelled(real)
 
 
-def _all_there(job: Job, files: dict[str, Path]) -> bool:
-    missing = [name for name, path in files.items() if not path.is_file()]
-    return not missing or (missing == ["annotated"] and not _has_pictures(job.source))
+def _digest(wishes: Wishes) -> str:
+    """Return 16 hex digits of what changes the results, but for the formats: a file is there or it is not."""
+    detector = wishes.detector or wishes.bundle.recipe.video.detector
+    if detector == "auto" and wishes.only != "voice":
+        from emotrace.downloads import YUNET
+
+        detector = "yunet" if YUNET.path.is_file() else "haar"
+    turns = None if wishes.turns is None else [asdict(turn) for turn in wishes.turns]
+    said = (wishes.only, wishes.people, detector, wishes.dialogue, turns, wishes.explain)
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _has_pictures(source: Path) -> bool:
-    from emotrace.media import open_clip
-
-    try:
-        with open_clip(source) as clip:
-            return clip.info.has_video
-    except EmotraceError:
-        return True  # the analysis will say what is wrong with it
+def _size(path: Path) -> int | None:
+    found = stamp(path) if path.is_file() else None
+    return None if found is None else found[0]
 
 
-def _files(job: Job, wishes: Wishes) -> dict[str, Path]:
-    suffixes = {name: f".{name}" for name in wishes.formats}
-    if wishes.annotate:
-        suffixes["annotated"] = ANNOTATED_SUFFIX
-    if wishes.dialogue:
-        suffixes |= TURN_SUFFIXES
-    if wishes.explain:
-        suffixes |= EXPLAINED_SUFFIXES
-    return {name: job.result(suffix) for name, suffix in suffixes.items()}
-
-
-def _analyzed(job: Job, wishes: Wishes, progress: Progress) -> "Timeline":
-    from emotrace.inference.offline import analyze
-
-    return analyze(job.source, bundle=wishes.bundle, only=wishes.only, detector=wishes.detector, progress=progress)
-
-
-def _written(timeline: "Timeline", job: Job, files: dict[str, Path], wishes: Wishes) -> Outcome:
-    """Write every result by itself: where one cannot be made or written, the others are there and are told."""
-    written: dict[str, Path] = {}
-    failures: list[str] = []
-    further = Further(job.source, timeline, wishes)
-    making: list[tuple[str, Callable[[], Writers]]] = [("timeline", lambda: _own(timeline, job, wishes))]
-    if wishes.dialogue:
-        making.append(("turns", further.turns))
-    if wishes.explain:
-        making.append(("explained", further.explained))
-    for what, make in making:
-        with _failing(what, failures, wishes):
-            for name, write_to in make().items():
-                with _failing(name, failures, wishes):
-                    files[name].parent.mkdir(parents=True, exist_ok=True)
-                    write_to(files[name])
-                    written[name] = files[name]
-    unseen = (NOTHING_TO_DRAW_ON,) if wishes.annotate and not _has_video(timeline) else ()
-    problems = (*timeline.metadata.problems, *unseen, *further.problems)
-    return Outcome(job.source, written, dict(timeline.summary()), problems, failure="; ".join(failures) or None)
-
-
-def _own(timeline: "Timeline", job: Job, wishes: Wishes) -> Writers:
-    """Return what writes the timeline itself, and draws it where there are pictures."""
-    drawn = ("annotated",) if wishes.annotate and _has_video(timeline) else ()
-    return {kind: partial(write, timeline, kind, source=job.source) for kind in (*wishes.formats, *drawn)}
-
-
-def _has_video(timeline: "Timeline") -> bool:
-    return not any(gap.kind == NO_VIDEO_TRACK for gap in timeline.metadata.gaps)
-
-
-@contextmanager
-def _failing(what: str, failures: list[str], wishes: Wishes) -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:
-        if wishes.debug:
-            raise
-        failures.append(f"{what}: {reason(error)}")
-
-
-def write(timeline: "Timeline", kind: str, path: Path, source: Path) -> None:
-    """Write one result; each appears whole or not at all."""
-    if kind == "csv":
-        timeline.to_csv(path)
-    elif kind == "json":
-        timeline.to_json(path)
-    elif kind == "parquet":
-        timeline.to_parquet(path)
-    elif kind == "html":
-        from emotrace.inference import thumbnails
-        from emotrace.report import thumbnail_times, write_report
-
-        pictures = thumbnails.take(source, thumbnail_times(timeline.metadata.duration_seconds))
-        write_report(timeline, path, media=source, thumbnails=pictures)
-    else:
-        from emotrace.annotate import annotate
-
-        annotate(source, timeline, path)
+def _spelled(text: str) -> str:
+    """Return a text that UTF-8 can spell: names of files may hold any bytes."""
+    return os.fsencode(text).decode("utf-8", "backslashreplace")
 
 
 def document(outcomes: Sequence[Outcome]) -> dict[str, Any]:

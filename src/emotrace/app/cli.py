@@ -4,6 +4,7 @@ Only typer is imported here, so that `emotrace --help` is instant; each command 
 """
 
 import json
+from contextlib import closing
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,10 +13,11 @@ import typer
 
 from emotrace.app import console
 from emotrace.app.corpora_commands import corpora_app
+from emotrace.app.limits import DEFAULT_MEMORY_MEGABYTES, Limits
 from emotrace.app.options import AsJson, Debug
 
 if TYPE_CHECKING:
-    from emotrace.app.batch import Outcome
+    from emotrace.app.job import Outcome
 
 app = typer.Typer(
     name="emotrace",
@@ -58,6 +60,7 @@ class People(StrEnum):
     """Whose trace is made."""
 
     main = "main"
+    all = "all"
 
 
 class Fetchable(StrEnum):
@@ -123,7 +126,7 @@ def analyze(
     annotate: Annotated[bool, typer.Option("--annotate", help="Also write the video with the trace on it.")] = False,
     detector: Annotated[Detector | None, typer.Option(help="Of faces; the bundle's choice without it.")] = None,
     only: Annotated[Branch | None, typer.Option(help="Use one modality alone.")] = None,
-    people: Annotated[People, typer.Option(help="Whose trace: the main person's.")] = People.main,
+    people: Annotated[People, typer.Option(help="Whose traces: the main person's, or everybody's.")] = People.main,
     dialogue: Annotated[
         bool, typer.Option("--dialogue", help="Also answer for every turn: those of --turns, or stretches of speech.")
     ] = False,
@@ -135,8 +138,21 @@ def analyze(
         bool, typer.Option("--explain", help="Also show what the system looked at, where the bundle's system can.")
     ] = False,
     skip_existing: Annotated[
-        bool, typer.Option("--skip-existing", help="Leave inputs alone whose results are all there.")
+        bool, typer.Option("--skip-existing", help="Leave inputs alone whose results are all there, whoever made them.")
     ] = False,
+    again: Annotated[
+        bool,
+        typer.Option("--again", help="Do everything anew, also what the ledger of --output says is done."),
+    ] = False,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Recordings that are analysed side by side; one per core without it.")
+    ] = None,
+    max_memory: Annotated[
+        int, typer.Option(min=256, metavar="MB", help="Of one recording, where the system can bound it (Linux).")
+    ] = DEFAULT_MEMORY_MEGABYTES,
+    max_minutes: Annotated[
+        float | None, typer.Option(min=0.01, help="Of one recording; without bound if not given.")
+    ] = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
@@ -145,8 +161,9 @@ def analyze(
     Exit status: 0 all done, 1 some inputs failed (each is named with its reason), 2 wrong usage.
     """
     with console.errors_as_lines(debug):
-        from emotrace.app import batch, further
+        from emotrace.app import bars, batch, failures, further
         from emotrace.app.inputs import find_jobs
+        from emotrace.app.job import Wishes
         from emotrace.bundle import load_bundle
         from emotrace.errors import BundleError, SettingsError
 
@@ -156,10 +173,11 @@ def analyze(
         except BundleError as error:  # nothing was tried yet: the option is wrong, not an input
             raise SettingsError(f"--bundle: {error}") from error
         jobs = find_jobs(inputs, output)
-        wishes = batch.Wishes(
+        wishes = Wishes(
             bundle=loaded,
             formats=chosen,
             only=None if only is None else only.value,
+            people=people.value,
             detector=None if detector is None else detector.value,
             annotate=annotate,
             dialogue=dialogue,
@@ -168,19 +186,30 @@ def analyze(
             skip_existing=skip_existing,
             debug=debug,
         )
-        outcomes: list[Outcome] = []
+        means = batch.Means(workers=workers, limits=Limits(max_memory, max_minutes), again=again)
+        outcomes: dict[Path, Outcome] = {}
         try:
-            with console.progress_bar(len(jobs)) as start:
-                for outcome in batch.run(jobs, wishes, start):
-                    outcomes.append(outcome)
+            with (
+                console.signals_raised(),
+                bars.bars(len(jobs)) as shown,
+                closing(batch.run(jobs, wishes, output, means, shown)) as done,
+            ):
+                for outcome in done:
+                    outcomes[outcome.source] = outcome
                     _tell(outcome, as_json)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, console.StoppedError) as error:
             console.note(f"Interrupted: {len(outcomes)} of {len(jobs)} inputs are done; their results are kept.")
-            raise typer.Exit(console.INTERRUPTED) from None
+            raise typer.Exit(getattr(error, "exit_code", console.INTERRUPTED)) from None
         finally:
+            told = [outcomes[job.source] for job in jobs if job.source in outcomes]
             if as_json:
-                typer.echo(json.dumps(batch.document(outcomes), indent=2))
-        if any(outcome.failure for outcome in outcomes):
+                typer.echo(json.dumps(batch.document(told), indent=2))
+        if len(jobs) > 1:
+            failures.keep(told, output)
+        if any(outcome.failure for outcome in told):
+            if len(jobs) > 1:
+                for line in failures.table(told):
+                    typer.echo(line, err=True)
             raise typer.Exit(console.FAILED)
 
 

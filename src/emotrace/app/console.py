@@ -1,19 +1,62 @@
 """What happens -> lines on stderr and an exit code: progress, problems, and errors without a traceback."""
 
 import os
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import Literal
 
 import typer
 
+from emotrace.app.limits import lacks_memory
 from emotrace.errors import EmotraceError, SettingsError
 
 FAILED = 1
 WRONG_USAGE = 2
 INTERRUPTED = 130
+
+_NOT_ENOUGH_MEMORY = "not enough memory: more was needed than the machine has, or than --max-memory allows"
+
+
+class StoppedError(BaseException):
+    """A signal asks to end now; no handler of errors should take it for one.
+
+    Attributes:
+        exit_code: that says so, 128 and the number of the signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        """Take the number of the signal."""
+        super().__init__(signal.Signals(number).name)
+        self.exit_code = 128 + number
+
+
+@contextmanager
+def signals_raised() -> Iterator[None]:
+    """Raise `StoppedError` on SIGINT and SIGTERM, once: what has to be put in order then is not interrupted again."""
+    if threading.current_thread() is not threading.main_thread():  # Python handles signals there
+        yield
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        for each in before:
+            signal.signal(each, signal.SIG_IGN)
+        raise StoppedError(number)
+
+    # What is ignored stays so: a shell without job control has its background processes ignore SIGINT.
+    known = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: handler for number, handler in known.items() if handler != signal.SIG_IGN}
+    try:
+        for number in before:
+            signal.signal(number, stop)
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def note(text: str) -> None:
@@ -25,11 +68,11 @@ def reason(error: BaseException) -> str:
     """Return one line that says what went wrong: our own message, or the type of an error nobody foresaw."""
     if isinstance(error, EmotraceError):
         return str(error)
+    if isinstance(error, MemoryError) or lacks_memory(str(error)):
+        return _NOT_ENOUGH_MEMORY
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{error.strerror or error}"
-    if isinstance(error, MemoryError):
-        return "not enough memory"
     return f"unexpected: {type(error).__name__}: {error}; run with --debug to see where"
 
 

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from emotrace.app.batch import Progress, write
+from emotrace.app.job import write
 from emotrace.demo import DemoTruth, make_demo
-from emotrace.inference.offline import analyze
+from emotrace.inference.film_strip import FilmStrip
+from emotrace.inference.offline import Progress, analyze
 
 if TYPE_CHECKING:
     from emotrace.timeline import Timeline
@@ -21,9 +22,10 @@ def run_demo(output: Path, progress: Progress) -> Iterator[str]:
     yield "Drawing a talking face and a voice with a known trace ..."
     truth = make_demo(clip)
     yield f"Analysing {clip} ..."
-    timeline = analyze(clip, progress=progress)
+    strip = FilmStrip()
+    timeline = analyze(clip, progress=progress, watch=strip.see)
     for kind in ("csv", "json", "html"):
-        write(timeline, kind, output / f"demo.{kind}", clip)
+        write(timeline, kind, output / f"demo.{kind}", clip, strip)
     yield from _comparison(timeline, truth)
     yield f"Report: {(output / 'demo.html').resolve()}"
 

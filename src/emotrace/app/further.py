@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from emotrace.errors import SettingsError
 
 if TYPE_CHECKING:
-    from emotrace.app.batch import Wishes
+    from emotrace.app.job import Wishes
     from emotrace.bundle import Bundle
     from emotrace.inference.dialogue import Dialogue
     from emotrace.timeline import Timeline

@@ -4,6 +4,7 @@ import glob
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,9 @@ MEDIA_SUFFIXES = frozenset(
 
 ANNOTATED_SUFFIX = ".annotated.mp4"
 """How our own videos end: they are results, never inputs of a folder."""
+
+PARTIAL_SUFFIX = ".csv.partial"
+"""How the rows end that are known while a recording is analysed."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,11 @@ class _Found:
     """Of the source, below the folder that was given; the name alone for a file that was given."""
 
 
+def rows_kept(partial: Path) -> str:
+    """Return how a failure goes on that leaves the rows so far."""
+    return f"; the rows so far are in {partial}"
+
+
 def find_jobs(inputs: Sequence[str], output: Path) -> list[Job]:
     """Return one job per distinct file, in the order given, folders in order of their names.
 
@@ -53,7 +62,8 @@ def find_jobs(inputs: Sequence[str], output: Path) -> list[Job]:
         for item in _expand(text, output):
             found.setdefault(os.path.realpath(item.source), item)
     items = list(found.values())
-    names = [item.relative if _has_twin(item) else item.relative.with_suffix("") for item in items]
+    seen: dict[Path, dict[str, set[str]]] = {}
+    names = [item.relative if _has_twin(item, seen) else item.relative.with_suffix("") for item in items]
     names = _apart(names, [item.relative for item in items])
     names = _apart(names, [Path(item.source.absolute().parent.name) / item.relative for item in items])
     return [Job(item.source, output / name) for item, name in zip(items, _numbered(names), strict=True)]
@@ -113,14 +123,21 @@ def _is_media(path: Path) -> bool:
     )
 
 
-def _has_twin(item: _Found) -> bool:
+def _has_twin(item: _Found, seen: dict[Path, dict[str, set[str]]]) -> bool:
     """Look on the disk, not at this run: the name must not depend on what else is analysed today."""
-    try:
-        beside = os.listdir(item.source.parent)
-    except OSError:
-        return False
-    stem, name = item.source.stem.lower(), item.source.name
-    return any(other != name and Path(other).stem.lower() == stem and _is_media(Path(other)) for other in beside)
+    folder = item.source.parent
+    if folder not in seen:
+        seen[folder] = _media_by_stem(folder)
+    return bool(seen[folder].get(item.source.stem.lower(), set()) - {item.source.name})
+
+
+def _media_by_stem(folder: Path) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    with suppress(OSError):
+        for name in os.listdir(folder):
+            if _is_media(Path(name)):
+                found.setdefault(Path(name).stem.lower(), set()).add(name)
+    return found
 
 
 def _apart(names: list[Path], longer: list[Path]) -> list[Path]:
