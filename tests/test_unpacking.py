@@ -137,3 +137,10 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "out").write_bytes(b"a file")
     with pytest.raises(UnpackError, match="cannot be unpacked into"):
         unpack(archive(tmp_path / "a.zip", FILES), tmp_path / "out")
+
+
+def test_a_file_without_a_name_is_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as opened:
+        opened.writestr(zipfile.ZipInfo(""), b"nameless")
+    with pytest.raises(UnpackError, match="damaged or no zip archive"):
+        unpack(tmp_path / "a.zip", tmp_path / "out")

@@ -48,6 +48,22 @@ class FileRecord(_Part):
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
 
 
+class Quantisation(_Part):
+    """How the face network came to compute with 8-bit integers, and what it cost.
+
+    Attributes:
+        calibration_crops: how many training crops the range of the activations was taken from.
+        recordings: how many were composed of validation data for the fused figures.
+        before: figures on validation data, in float.
+        after: the same figures with integers.
+    """
+
+    calibration_crops: int = Field(gt=0)
+    recordings: int = Field(gt=0)
+    before: dict[str, Annotated[float, Field(allow_inf_nan=False)]]
+    after: dict[str, Annotated[float, Field(allow_inf_nan=False)]]
+
+
 class Manifest(_Part):
     """What `bundle.json` says.
 
@@ -67,6 +83,7 @@ class Manifest(_Part):
         voice_prior: how often each class stood in the voice branch's training draws; the graph's logits are without it.
         temperature: "face" and "voice": by which the graph divides the branch's logits, fitted on validation data.
         metrics: figures on validation data, at the time of training.
+        face_quantised: how the face network came to compute with 8-bit integers; none where it was taken as it is.
         versions: of the packages that trained and exported it.
         settings: of the training run that made it.
         files: every other file of the bundle.
@@ -89,6 +106,7 @@ class Manifest(_Part):
     voice_prior: tuple[_Share, ...] = ()
     temperature: dict[Literal["face", "voice"], Annotated[float, Field(gt=0, allow_inf_nan=False)]] = {}
     metrics: dict[str, Annotated[float, Field(allow_inf_nan=False)]]
+    face_quantised: Quantisation | None = None
     versions: dict[str, str]
     settings: dict[str, Any]
     files: dict[str, FileRecord]
@@ -131,7 +149,7 @@ class Bundle:
     @property
     def card(self) -> str:
         """The model card, Markdown."""
-        return self.read(CARD).decode()
+        return self.read(CARD).decode(errors="replace")
 
     def read(self, name: str) -> bytes:
         """Return the content of one file after comparing its sha256.
@@ -145,8 +163,9 @@ class Bundle:
         path = self.folder / name
         if not path.is_file():
             raise BundleError(f"{path} is missing: the bundle is incomplete, install or export it again.")
-        if path.stat().st_size != record.bytes:
-            raise BundleError(f"{path} has {path.stat().st_size} bytes, expected {record.bytes}: install it again.")
+        size = _size(path)
+        if size != record.bytes:
+            raise BundleError(f"{path} has {size} bytes, expected {record.bytes}: install it again.")
         content = _read(path)
         if hashlib.sha256(content).hexdigest() != record.sha256:
             raise BundleError(f"{path} does not match its sha256 in {MANIFEST}: install or export the bundle again.")
@@ -165,7 +184,11 @@ def load_bundle(name_or_path: str | Path = "default") -> Bundle:
         BundleError: it is not there, or its manifest is refused.
     """
     folder = _folder(name_or_path)
-    if not (folder / MANIFEST).is_file():
+    try:
+        is_there = (folder / MANIFEST).is_file()
+    except OSError:  # no file can have such a name
+        is_there = False
+    if not is_there:
         raise BundleError(
             f"No bundle {str(name_or_path)!r}: expected one of {', '.join(names()) or 'none'}, "
             f"or a folder that holds {MANIFEST}."
@@ -175,17 +198,46 @@ def load_bundle(name_or_path: str | Path = "default") -> Bundle:
 
 def _load(folder: Path) -> Bundle:
     manifest_path = folder / MANIFEST
-    if manifest_path.stat().st_size > MAX_MANIFEST_BYTES:
+    if _size(manifest_path) > MAX_MANIFEST_BYTES:
         raise BundleError(f"{manifest_path} is larger than {MAX_MANIFEST_BYTES} bytes: it is no bundle manifest.")
     text = _read(manifest_path)
     try:
         manifest = Manifest.model_validate_json(text)
+        json.loads(text, object_pairs_hook=_unrepeated)
     except ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]) or "(whole file)"
-        raise BundleError(f"{manifest_path}: {key} is refused: {first['msg']}.") from error
+        key = ".".join(str(part)[:60] for part in first["loc"][:9]) or "(whole file)"
+        key = key if key.isprintable() else ascii(key)
+        raise BundleError(f"{manifest_path}: {key} is refused: {first['msg'][:300]}.") from error
+    except (ValueError, RecursionError) as error:
+        raise BundleError(f"{manifest_path} is refused: {error}. Export the bundle again.") from error
     _check(manifest, manifest_path)
     return Bundle(folder, manifest, hashlib.sha256(text).hexdigest()[:16])
+
+
+def _unrepeated(pairs: list[tuple[str, Any]]) -> None:
+    """Refuse an object of JSON that says two things under one key: readers differ in which they believe."""
+    seen: set[str] = set()
+    for key, _ in pairs:
+        if key in seen:
+            raise ValueError(f"the key {key[:60]!a} stands twice in it")
+        seen.add(key)
+
+
+def _size(path: Path) -> int:
+    """Return the bytes of a file, which lies in the folder of the bundle and is no link that leads out of it.
+
+    Raises:
+        BundleError: it cannot be told, or the link does.
+    """
+    try:
+        target, folder = path.resolve(strict=True), path.parent.resolve(strict=True)
+        size = target.stat().st_size
+    except (OSError, RuntimeError) as error:
+        raise BundleError(f"{path} cannot be read: {error}. Check its permissions.") from error
+    if not target.is_relative_to(folder):
+        raise BundleError(f"{path} is a link that leads out of the bundle: copy the file into its folder.")
+    return size
 
 
 def _read(path: Path) -> bytes:

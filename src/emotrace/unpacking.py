@@ -24,6 +24,7 @@ _DAMAGED = (
     lzma.LZMAError,
     struct.error,
     EOFError,
+    IndexError,
     ValueError,
     RuntimeError,
 )

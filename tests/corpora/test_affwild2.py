@@ -148,7 +148,7 @@ def test_six_folds_are_five_parts_of_training_in_order_and_validation() -> None:
         ("valence,arousal\n0,high\n", "is not a table of numbers"),
         ("valence,arousal\n0,0\n0,1.5\n", r"holds \[0\.0, 1\.5\] in row 1, expected numbers in \[-1, 1\] or -5"),
         ("valence,arousal\n0,nan\n", r"in row 0, expected numbers"),
-        ("valence,arousal\n\udcff", "is not a table of numbers"),
+        ("valence,arousal\n\udcff", "is not text"),
     ],
 )
 def test_damaged_annotations_are_refused(text: str, complaint: str, tmp_path: Path) -> None:

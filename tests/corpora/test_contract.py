@@ -132,7 +132,7 @@ def test_nemo_names_what_is_wrong(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match="names 2 speakers"):
         nemo.read(root)
     (root / "data.tsv").write_bytes(b"file_id\n\xff\xfe")
-    with pytest.raises(CorpusError, match="is not a table"):
+    with pytest.raises(CorpusError, match="is not text"):
         nemo.read(root)
 
 
@@ -202,7 +202,7 @@ def test_the_distribution_drops_single_votes_unless_there_are_no_others() -> Non
         ("../FER2013Test/none.png,box,1,2,3,4,5,6,7,8,9,10", r"FER2013Valid/none\.png is missing"),
         (",box,1,2,3,4,5,6,7,8,9,10", "names no image"),
         ("", r"found 0 fields|names no image"),
-        ("\udcff", "is not a table"),
+        ("\udcff", "is not text"),
     ],
 )
 def test_a_damaged_ferplus_table_is_refused(tmp_path: Path, row: str, message: str) -> None:

@@ -27,6 +27,7 @@ import numpy as np
 
 from emotrace.corpora.excerpt import Half
 from emotrace.corpora.rated import RatedRecording
+from emotrace.corpora.text_file import read_text
 from emotrace.errors import CorpusError, MediaError
 from emotrace.media import ClipInfo, open_clip
 from emotrace.types import FloatArray
@@ -204,15 +205,14 @@ def _recording(trial: _Trial, info: ClipInfo) -> RatedRecording:
 
 def _labels(path: Path) -> FloatArray:
     """Return [T, 2] arousal and valence; NaN where a frame is not labelled."""
-    if path.stat().st_size > _MAX_LABEL_BYTES:
-        raise CorpusError(f"{path} is longer than {_MAX_LABEL_BYTES} bytes: expected a line per frame of one video.")
+    text = read_text(path, _MAX_LABEL_BYTES)
     try:
-        header, *lines = [line for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()] or [""]
+        header, *lines = [line for line in text.splitlines() if line.strip()] or [""]
         if header.replace(" ", "").lower() != "valence,arousal":
             raise CorpusError(f"{path} begins with {header[:60]!r}, expected valence,arousal: {_HINT}")
         values = np.array([line.split(",") for line in lines], dtype=np.float64)
-    except ValueError as error:  # UnicodeDecodeError is one
-        raise CorpusError(f"{path} is not a table of numbers: {error}. Copy it again.") from error
+    except ValueError as error:
+        raise CorpusError(f"{path} is not a table of numbers: {str(error)[:200]}. Copy it again.") from error
     if values.ndim != 2 or values.shape[1] != 2:
         raise CorpusError(f"{path} has no line of two numbers under its header: copy it again.")
     unlabelled = (values == UNLABELLED).any(axis=1)

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from emotrace.corpora.labelled import BACKGROUND, LabelledClip
+from emotrace.corpora.text_file import read_text
 from emotrace.errors import CorpusError
 
 LICENCE = "none given: for research; the videos belong to those who uploaded them to YouTube"
@@ -135,12 +136,7 @@ def _clip(root: Path, row: _Row, split: str, met: Counter[str]) -> LabelledClip:
 def _rows(path: Path) -> list[_Row]:
     if not path.is_file():
         raise CorpusError(f"{path} is missing: {_HINT}")
-    if path.stat().st_size > MAX_LIST_BYTES:
-        raise CorpusError(f"{path} is longer than {MAX_LIST_BYTES} bytes: expected lines such as {_HEADER}.")
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise CorpusError(f"{path} is not text: {error}. Copy the list again.") from error
+    lines = read_text(path, MAX_LIST_BYTES).splitlines()
     numbered = [(number, line.strip()) for number, line in enumerate(lines, start=1)]
     rows = [_row(f"{path}, line {number}", line) for number, line in numbered if line and line != _HEADER]
     kept = [row for row in rows if row.start < row.end]

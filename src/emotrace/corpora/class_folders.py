@@ -12,6 +12,7 @@ from itertools import islice
 from pathlib import Path
 
 from emotrace.corpora.labelled import LabelledClip
+from emotrace.corpora.text_file import read_text
 from emotrace.errors import CorpusError
 
 SUFFIXES = (".mp4", ".avi", ".mkv", ".webm", ".mov", ".flv", ".wmv", ".mpg", ".3gp")
@@ -138,12 +139,7 @@ def listed_splits(files: Sequence[ClassFile], root: Path, number: int) -> dict[C
 def _entries(path: Path) -> list[tuple[str, str]]:
     if not path.is_file():
         raise CorpusError(f"{path} is missing beside its other half: expected both lists, or none.")
-    if path.stat().st_size > MAX_LIST_BYTES:
-        raise CorpusError(f"{path} is longer than {MAX_LIST_BYTES} bytes: expected a list of CLASS/NAME lines.")
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise CorpusError(f"{path} is not text: {error}. Copy the list again.") from error
+    lines = read_text(path, MAX_LIST_BYTES).splitlines()
     entries = []
     for number, line in enumerate(lines, start=1):
         if not line.strip():

@@ -15,11 +15,13 @@ actors dataset", IEEE Transactions on Affective Computing 5(4), 2014.
 import csv
 import re
 from collections.abc import Mapping
+from io import StringIO
 from pathlib import Path
 from types import MappingProxyType
 
 from emotrace.corpora.base import files
 from emotrace.corpora.labelled import LabelledClip
+from emotrace.corpora.text_file import read_text
 from emotrace.errors import CorpusError
 
 LICENCE = "Open Database License 1.0, contents: Database Contents License 1.0"
@@ -102,21 +104,18 @@ def _votes(table: Path) -> dict[str, tuple[int, ...]]:
     """Return the votes on sound and pictures together in the order of `CLASSES`; none where there is no table."""
     if not table.is_file():
         return {}
-    size = table.stat().st_size
-    if size > MAX_TABLE_BYTES:
-        raise CorpusError(f"{table} has {size} bytes, at most {MAX_TABLE_BYTES} expected: copy the corpus again.")
     found: dict[str, tuple[int, ...]] = {}
-    with table.open(newline="", encoding="utf-8") as lines:
-        try:
-            for row in csv.DictReader(lines):
-                # The column of the row numbers has no name in the official table.
-                if int(next(iter(row.values()))) // _QUERY_STEP == _SOUND_AND_PICTURES:
-                    found[row["fileName"]] = tuple(_count(row[column]) for column in _VOTE_COLUMNS)
-        except (csv.Error, UnicodeDecodeError, ValueError, TypeError, KeyError) as error:
-            raise CorpusError(
-                f"{table} is not the table of votes ({error!r}): expected a row number, the counts "
-                f"{', '.join(_VOTE_COLUMNS)} and fileName. Copy the corpus again, or remove the table."
-            ) from error
+    lines = StringIO(read_text(table, MAX_TABLE_BYTES))
+    try:
+        for row in csv.DictReader(lines):
+            # The column of the row numbers has no name in the official table.
+            if int(next(iter(row.values()))) // _QUERY_STEP == _SOUND_AND_PICTURES:
+                found[row["fileName"]] = tuple(_count(row[column]) for column in _VOTE_COLUMNS)
+    except (csv.Error, ValueError, TypeError, KeyError) as error:
+        raise CorpusError(
+            f"{table} is not the table of votes ({repr(error)[:200]}): expected a row number, the counts "
+            f"{', '.join(_VOTE_COLUMNS)} and fileName. Copy the corpus again, or remove the table."
+        ) from error
     return found
 
 

@@ -6,6 +6,7 @@ Files come from strangers: sizes are checked before anything large is read, and 
 import csv
 import math
 import re
+import warnings
 import zipfile
 import zlib
 from array import array
@@ -259,7 +260,9 @@ def _array(path: Path, data: bytes) -> NDArray[np.float64]:
         heads = {(1, 0): npy_format.read_array_header_1_0, (2, 0): npy_format.read_array_header_2_0}
         if version not in heads:
             raise ValueError(f"version {version} of the format")
-        shape, _, dtype = heads[version](stream)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # of a head that Python 2 wrote, or that is damaged so as to look like it
+            shape, _, dtype = heads[version](stream)
         if dtype.hasobject or dtype.kind not in "fiub":
             raise ValueError(f"an array of {dtype}, not of numbers")
         if len(shape) not in (1, 2):
@@ -271,7 +274,7 @@ def _array(path: Path, data: bytes) -> NDArray[np.float64]:
         stream.seek(0)
         array: NDArray[Any] = npy_format.read_array(stream, allow_pickle=False)
         return array.astype(np.float64)
-    except (ValueError, TypeError, SyntaxError, TokenError, RecursionError, MemoryError) as error:
+    except (ValueError, TypeError, SyntaxError, TokenError, RecursionError, MemoryError, Warning) as error:
         raise CorpusError(f"{path} holds no array of numbers: {_line(error)}. Save it with numpy again.") from error
 
 

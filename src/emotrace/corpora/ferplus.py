@@ -10,13 +10,16 @@ makers of FER2013; their rights are unclear. Some images stand in more than one 
 
 import csv
 import hashlib
+import re
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emotrace import images
+from emotrace.corpora.text_file import read_text
 from emotrace.errors import CorpusError
 from emotrace.labels import EMOTIONS, FERPLUS_COLUMNS
 
@@ -31,6 +34,8 @@ CLASSES = EMOTIONS
 FOLDERS = {"train": "FER2013Train", "validation": "FER2013Valid", "test": "FER2013Test"}
 IMAGE_SIZE = 48
 """Pixels, of both sides."""
+_MAX_TABLE_BYTES = 2**25
+_COUNT = re.compile("[0-9]{1,4}")
 _COLUMN_ORDER = (*(FERPLUS_COLUMNS.index(emotion) for emotion in EMOTIONS), 8, 9)
 
 
@@ -92,16 +97,15 @@ def read(root: Path, split: str) -> FaceImages:
 
 def _rows(table: Path) -> list[list[str]]:
     try:
-        with table.open(newline="", encoding="utf-8") as lines:
-            return list(csv.reader(lines))
-    except (csv.Error, UnicodeDecodeError) as error:
+        return list(csv.reader(StringIO(read_text(table, _MAX_TABLE_BYTES))))
+    except csv.Error as error:
         raise CorpusError(f"{table} is not a table: {error}. Copy the corpus again.") from error
 
 
 def _votes(fields: list[str], place: str) -> list[int]:
     """Return the votes for `labels.EMOTIONS`, "unknown" and "not a face"."""
-    if not all(field.strip().isdecimal() for field in fields):
-        raise CorpusError(f"{place}: found {','.join(fields)}, expected ten vote counts.")
+    if not all(_COUNT.fullmatch(field.strip()) for field in fields):
+        raise CorpusError(f"{place}: found {','.join(fields)[:100]}, expected ten vote counts.")
     return [int(fields[column]) for column in _COLUMN_ORDER]
 
 

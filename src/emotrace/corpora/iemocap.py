@@ -26,6 +26,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from emotrace.corpora.labelled import LabelledClip
+from emotrace.corpora.text_file import read_text
 from emotrace.errors import CorpusError, SettingsError
 
 LICENCE = "licence of the University of Southern California: research only, not to be passed on"
@@ -152,11 +153,8 @@ def _utterances(
 
 def _lines(text: Path) -> Iterator[tuple[str, str]]:
     """Yield the lines of utterances, each with what names it in a message."""
-    size = text.stat().st_size
-    if size > MAX_TEXT_BYTES:
-        raise CorpusError(f"{text} has {size} bytes, at most {MAX_TEXT_BYTES} expected: copy the corpus again.")
     # Only remarks of raters are ever other than ASCII, and they are not read.
-    lines = text.read_text(encoding="utf-8", errors="replace").split("\n")
+    lines = read_text(text, MAX_TEXT_BYTES, errors="replace").split("\n")
     for number, line in enumerate(lines, start=1):
         if line.startswith("["):
             yield f"{text}, line {number}", line.rstrip()

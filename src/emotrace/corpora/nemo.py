@@ -7,9 +7,11 @@ carry the same licence and this attribution.
 """
 
 import csv
+from io import StringIO
 from pathlib import Path
 
 from emotrace.corpora.base import Utterance
+from emotrace.corpora.text_file import read_text
 from emotrace.errors import CorpusError
 from emotrace.labels import NEMO_NAMES
 
@@ -20,6 +22,8 @@ LAYOUT = """\
 data.tsv   a line per utterance: file_id, emotion, raw_text, normalized_text, speaker_id, gender, age
 samples/FILE_ID ...   the sound"""
 LABELS = tuple(NEMO_NAMES.values())
+_MAX_TABLE_BYTES = 2**25
+_MAX_NAME_LETTERS = 60
 _COLUMNS = ("file_id", "emotion", "speaker_id")
 
 
@@ -32,11 +36,11 @@ def read(root: Path) -> list[Utterance]:
     table = root / "data.tsv"
     if not table.is_file():
         raise CorpusError(f"{table} is missing: --root must name the nEMO folder with data.tsv and samples/.")
-    with table.open(newline="", encoding="utf-8") as lines:
-        try:
-            rows = list(csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise CorpusError(f"{table} is not a table: {error}. Copy the corpus again.") from error
+    lines = StringIO(read_text(table, _MAX_TABLE_BYTES))
+    try:
+        rows = list(csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))
+    except csv.Error as error:
+        raise CorpusError(f"{table} is not a table: {error}. Copy the corpus again.") from error
     if not all(row.get(column) for row in rows for column in _COLUMNS):
         raise CorpusError(f"{table} must give every file the columns {', '.join(_COLUMNS)}: copy the corpus again.")
     speakers = sorted({row["speaker_id"] for row in rows})
@@ -47,10 +51,10 @@ def read(root: Path) -> list[Utterance]:
 
 
 def _utterance(root: Path, row: dict[str, str], splits: dict[str, str]) -> Utterance:
-    path = root / "samples" / Path(row["file_id"]).name
+    path = root / "samples" / Path(row["file_id"][:_MAX_NAME_LETTERS]).name
     if not path.is_file():
         raise CorpusError(f"{path} is missing though data.tsv names it: copy the corpus again.")
     if row["emotion"] not in NEMO_NAMES:
         expected = ", ".join(NEMO_NAMES)
-        raise CorpusError(f"data.tsv gives {path.name} the emotion {row['emotion']!r}: expected {expected}.")
+        raise CorpusError(f"data.tsv gives {path.name} the emotion {row['emotion'][:40]!r}: expected {expected}.")
     return Utterance(path, NEMO_NAMES[row["emotion"]], f"nemo-{row['speaker_id']}", "nemo", splits[row["speaker_id"]])

@@ -114,8 +114,11 @@ def read_truth(root: Path, name: str) -> Truth:
         CorpusError: there is no such recording, or its file is damaged.
     """
     path = root / "truth" / f"{name}.csv"
+    lines = [line for line in _text(path).splitlines()[1:] if line.strip()]
+    if not lines:
+        raise CorpusError(f"{path} holds no row: generate the corpus again.")
     try:
-        rows = np.loadtxt(_text(path).splitlines(), np.float32, delimiter=";", skiprows=1, ndmin=2)
+        rows = np.loadtxt(lines, np.float32, delimiter=";", ndmin=2, comments=None)
     except ValueError as error:
         raise CorpusError(f"{path} is damaged ({error}): generate the corpus again.") from error
     if rows.shape[1] != len(_TRUTH_COLUMNS):

@@ -60,3 +60,25 @@ def check_shape(file: str, name: str, found: NDArray[np.generic], shape: tuple[i
             f"{file} answers with {name} of shape {found.shape}, expected {shape} by the manifest: "
             "export the bundle again."
         )
+
+
+def check_finite(file: str, name: str, found: FloatArray) -> None:
+    """Refuse an output that holds something other than numbers where an answer is due.
+
+    Raises:
+        BundleError: it does.
+    """
+    if not np.isfinite(found).all():
+        raise BundleError(
+            f"{file} answers with {name} that is no finite number where voice or face is known: "
+            "export the bundle again, or train it again."
+        )
+
+
+def check_weight(file: str, weight: FloatArray) -> None:
+    """Refuse weights that are infinite; NaN is what a system answers that weighs nothing.
+
+    Raises:
+        BundleError: they are.
+    """
+    check_finite(file, "audio_weight", weight[~np.isnan(weight)])

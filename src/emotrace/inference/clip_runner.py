@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from emotrace.bundle import DIALOGUE, SYSTEM, Bundle
 from emotrace.bundle_graphs import WINDOWS_AT_ONCE, ClipGraph
-from emotrace.inference.answers import Answers, check_shape, unknown
+from emotrace.inference.answers import Answers, check_finite, check_shape, check_weight, unknown
 from emotrace.inference.history import History, rows
 from emotrace.inference.session import Network, softmax
 from emotrace.labels import class_points
@@ -135,6 +135,8 @@ class ClipRunner:
         check_shape(SYSTEM, self._outputs[0], said[0], (len(windows), width))
         check_shape(SYSTEM, "audio_weight", said[1], (len(windows),))
         known = np.array([any(part[name].any() for name in part if name.endswith("_valid")) for part in parts])
+        check_finite(SYSTEM, self._outputs[0], said[0][known])
+        check_weight(SYSTEM, said[1][known])
         return Looked(said[0], said[1], known, tuple(said[2:]))
 
     def converse(self, turns: Sequence[tuple[FloatArray, IntArray | None]]) -> tuple[FloatArray, list[FloatArray]]:
@@ -155,6 +157,8 @@ class ClipRunner:
             found = self._turns.run(*inputs)
             check_shape(DIALOGUE, "logits", found[0], (len(some), len(self.graph.classes)))
             check_shape(DIALOGUE, "shares", found[1], inputs[-1].shape)
+            heard = np.array([np.isfinite(vectors).all() for vectors, _ in some])
+            check_finite(DIALOGUE, "logits", found[0][heard])
             logits.append(found[0])
             shares += [row[: len(vectors)] for row, (vectors, _) in zip(found[1], some, strict=True)]
         return np.concatenate(logits), shares

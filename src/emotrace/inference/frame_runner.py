@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from emotrace.bundle import SYSTEM, Bundle
 from emotrace.bundle_graphs import FrameGraph
-from emotrace.inference.answers import Answers, check_shape, unknown
+from emotrace.inference.answers import Answers, check_finite, check_shape, check_weight, unknown
 from emotrace.inference.history import History, rows
 from emotrace.inference.session import Network
 from emotrace.types import IntArray
@@ -44,6 +44,11 @@ class FrameRunner:
         for name, array in zip(FRAME_OUTPUTS, said, strict=True):
             check_shape(SYSTEM, name, array, (1, len(ticks), *widths.get(name, ())))
         new = [each[0][-len(steps) :] for each in said]
+        now = ticks[-len(steps) :]
+        known = history.audio_valid[now] | (history.face_index[now] >= 0)
+        check_finite(SYSTEM, "arousal_valence", new[0][known])
+        check_finite(SYSTEM, "emotion_logits", new[1][known])
+        check_weight(SYSTEM, new[2][known])
         return Answers(np.clip(new[0], -1, 1), new[1], new[2]), None
 
     def whole(self, history: History | None, memory: None) -> Mapping[str, float]:

@@ -8,7 +8,10 @@ from numpy.typing import NDArray
 
 from emotrace.bundle import Bundle
 from emotrace.errors import BundleError
+from emotrace.inference.answers import check_finite, check_shape, check_weight
+from emotrace.inference.graph_check import check_content
 from emotrace.inference.history import rows
+from emotrace.labels import EMOTIONS
 from emotrace.types import BoolArray, Features, FloatArray, Image, IntArray
 
 State = tuple[FloatArray, FloatArray]
@@ -101,6 +104,10 @@ class Session:
             inputs.audio[None], inputs.regions[None], inputs.audio_valid[None], inputs.video_valid[None], *state
         )
         unknown = ~(inputs.audio_valid | inputs.video_valid)
+        _check_fusion(len(unknown), arousal_valence, logits, audio_weight, *carried, state=state)
+        check_finite("fusion.onnx", "arousal_valence", arousal_valence[0, ~unknown])
+        check_finite("fusion.onnx", "emotion_logits", logits[0, ~unknown])
+        check_weight("fusion.onnx", audio_weight[0, ~unknown])
         untold = unknown | (not self.bundle.manifest.tells_emotions)
         estimates = Estimates(
             arousal=_blank(np.clip(arousal_valence[0, :, 0], -1, 1), unknown),
@@ -146,6 +153,12 @@ def fusion_inputs(features: Features, branches: Branches) -> FusionInputs:
     )
 
 
+def _check_fusion(ticks: int, *said: FloatArray, state: State) -> None:
+    shapes = ((1, ticks, 2), (1, ticks, len(EMOTIONS)), (1, ticks), *(each.shape for each in state))
+    for name, found, shape in zip(_FUSION_OUTPUTS, said, shapes, strict=True):
+        check_shape("fusion.onnx", name, found, shape)
+
+
 _FUSION_INPUTS = ("audio", "regions", "audio_valid", "video_valid", "hidden", "cell")
 _FUSION_OUTPUTS = ("arousal_valence", "emotion_logits", "audio_weight", "next_hidden", "next_cell")
 
@@ -154,12 +167,13 @@ class Network:
     """One graph, its inputs and outputs checked by name.
 
     Raises:
-        BundleError: the graph is damaged, or has others.
+        BundleError: the graph is damaged, or has others, or would not run within bounds; see `graph_check`.
     """
 
     def __init__(
         self, name: str, graph: bytes, inputs: tuple[str, ...], outputs: tuple[str, ...], num_threads: int
     ) -> None:
+        check_content(name, graph)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = num_threads
         options.log_severity_level = 3
@@ -195,11 +209,16 @@ class Network:
     def run_batches(self, inputs: FloatArray, size: int) -> tuple[FloatArray, FloatArray]:
         """Run in batches of bounded size; no input at all still gives arrays of the right width."""
         if len(inputs) == 0:
-            blank = np.zeros((1, *inputs.shape[1:]), dtype=np.float32)
-            first, second = self.run(blank)
+            first, second = self._run_rows(np.zeros((1, *inputs.shape[1:]), dtype=np.float32))
             return first[:0], second[:0]
-        parts = [self.run(inputs[start : start + size]) for start in range(0, len(inputs), size)]
+        parts = [self._run_rows(inputs[start : start + size]) for start in range(0, len(inputs), size)]
         return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
+
+    def _run_rows(self, inputs: FloatArray) -> list[FloatArray]:
+        said = self.run(inputs)
+        for name, array in zip(self._outputs, said, strict=True):
+            check_shape(self._name, name, array, (len(inputs), *array.shape[1:]))
+        return said
 
 
 def _blank(values: FloatArray, unknown: BoolArray) -> FloatArray:
