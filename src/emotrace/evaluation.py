@@ -160,15 +160,23 @@ def composed_material(root: Path, split: str) -> Material:
     return Material(voices, face_material(root, split))
 
 
-def composed_figures(session: Session | SystemSession, root: Path, split: str, only: Only) -> Figures:
-    """Return figures on composed recordings under each of `CONDITIONS`; the same recordings every time."""
+def composed_figures(
+    session: Session | SystemSession,
+    root: Path,
+    split: str,
+    only: Only,
+    *,
+    count: int = COMPOSED_COUNT,
+    under: Mapping[str, Conditions] = CONDITIONS,
+) -> Figures:
+    """Return figures on composed recordings under each of the conditions; the same recordings every time."""
     material = composed_material(root, split)
     recipe = session.bundle.recipe
-    figures: Figures = {"recordings": COMPOSED_COUNT}
-    for name, conditions in CONDITIONS.items():
+    figures: Figures = {"recordings": count}
+    for name, conditions in under.items():
         compositions = [
             compose(material, recipe, np.random.default_rng((COMPOSED_SEED, number)), conditions)
-            for number in range(COMPOSED_COUNT)
+            for number in range(count)
         ]
         figures[name] = _trace_figures(session, compositions, only)
     return figures

@@ -25,6 +25,7 @@ from emotrace.training.face import held_out_source, train_face, training_source
 from emotrace.training.fusion import HIDDEN_DIM, score, train_fusion
 from emotrace.training.model_card import model_card
 from emotrace.training.presets import DefaultSettings
+from emotrace.training.quantization import quantise_bundle
 from emotrace.training.settings import FaceSettings, VoiceSettings
 from emotrace.training.voice import VoiceBank, train_voice, voice_bank
 
@@ -52,7 +53,7 @@ class Branch:
 
 
 def train_default(data: Path, output: Path, settings: DefaultSettings, *, resume: bool = False) -> Bundle:
-    """Train the default bundle and write it to `output/bundle`.
+    """Train the default bundle and write it to `output/bundle`; in float, as it was trained, to `output/float`.
 
     Args:
         data: folder with `ferplus`, `ravdess` and `nemo` in their official layouts.
@@ -63,7 +64,8 @@ def train_default(data: Path, output: Path, settings: DefaultSettings, *, resume
     Raises:
         CorpusError: a corpus is missing or damaged.
     """
-    return fuse(prepare(data, output, settings, resume=resume), output, settings, resume=resume)
+    trained = fuse(prepare(data, output, settings, resume=resume), output, settings, resume=resume)
+    return quantise_bundle(trained, data, output / "bundle", recordings=settings.validation_recordings)
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ def prepare(data: Path, output: Path, settings: DefaultSettings, *, resume: bool
 
 
 def fuse(prepared: Prepared, output: Path, settings: DefaultSettings, *, resume: bool) -> Bundle:
-    """Train the fusion and write the bundle."""
+    """Train the fusion and write the bundle in float to `output/float`."""
     face, voice, training = prepared.face, prepared.voice, prepared.training
     fusion = train_fusion(training, prepared.validation, settings.fusion, output / "fusion", resume=resume)
     graphs = {
@@ -120,7 +122,7 @@ def fuse(prepared: Prepared, output: Path, settings: DefaultSettings, *, resume:
         settings=json.loads(settings.model_dump_json()),
         files={},
     )
-    return save_bundle(output / "bundle", manifest, graphs | {"MODEL_CARD.md": model_card(manifest).encode()})
+    return save_bundle(output / "float", manifest, graphs | {"MODEL_CARD.md": model_card(manifest).encode()})
 
 
 def natural_prior(data: Path) -> list[float]:
