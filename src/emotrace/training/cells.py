@@ -23,6 +23,7 @@ from emotrace.training.arrays import read_arrays, write_arrays
 from emotrace.training.commit import commit
 from emotrace.training.comparison_rows import Row, StageOneRow
 from emotrace.training.judging import judge, judge_classes
+from emotrace.training.processes import Group, is_first_of_node, run_together
 from emotrace.training.settings import SystemSettings
 from emotrace.training.stage_one import StageOneSettings, train_network
 from emotrace.training.study import Study, claim
@@ -67,7 +68,7 @@ class SystemCell:
         """Return what the result depends on, beside the study."""
         faces = self.stage_one.model_dump_json() if self.settings.faces == "improved-alexnet" else ""
         steps = "" if self.post_processing == STEPS else ", ".join(self.post_processing)
-        defaults = {name for name in _ADDED_LATER if getattr(self.settings, name) == _default(name)}
+        defaults = {name for name in _ADDED_LATER if getattr(self.settings, name) == _default(name)} | _OF_MACHINES
         started = (self.settings.visual, self.settings.audio, self.settings.utterance)
         files = "".join(_digest_of(each.weights) for each in started)
         return f"{self.settings.model_dump_json(exclude=defaults)} {faces}{steps}{files}"
@@ -80,6 +81,10 @@ _ADDED_LATER = (
     *("supervision", "threshold", "pair_weight"),
 )
 """Settings that came after the first cells were finished: at their default they spoil none."""
+
+
+_OF_MACHINES = {"processes", "nodes"}
+"""Settings that change no result: a stopped training goes on with other ones."""
 
 
 def _default(name: str) -> object:
@@ -180,18 +185,18 @@ def _run_face(study: Study, cell: FaceCell) -> dict[str, Any]:
 def _run_system(study: Study, cell: SystemCell) -> dict[str, Any]:
     settings = cell.settings
     front_end, faces = settings.front_end, settings.faces
-    training, validation = (study.tracks(role, front_end, faces) for role in ("train", "validation"))
     started = time.monotonic()
-    folder, whole = cell.folder / "training", study.tells_classes
-    system = train(training, validation, settings, folder, whole=whole)
+    group = Group(settings.processes, settings.nodes)
+    if group.world == 1:
+        _train_system(study, cell)
+    else:
+        run_together(_train_together, (study, cell), group)
     seconds = _in_all(cell.folder, time.monotonic() - started)
-    learnt = [item.name for role in ("train", "validation") for item in study.items[role]]
-    save_system(cell.folder, system, settings, study.label_delay_ticks, learnt)
     # What was saved is what is judged: a checkpoint that does not reload shows at once.
     held_out, test = (study.unmoved(study.items[role], front_end, faces) for role in ("validation", "test"))
     system = load_system(cell.folder).system
     if study.tells_classes:
-        judgement = judge_classes(system, settings, test, training)
+        judgement = judge_classes(system, settings, test, study.tracks("train", front_end, faces))
     else:
         judgement = judge(system, settings, held_out, test, study.label_delay_ticks, cell.post_processing)
     kept = {f"{name}.answer": each for name, each in judgement.predictions.items()}
@@ -205,6 +210,22 @@ def _run_system(study: Study, cell: SystemCell) -> dict[str, Any]:
         "weight_points": judgement.weight_points,
         "confusion": judgement.confusion,
     }
+
+
+def _train_together(study: Study, cell: SystemCell) -> None:
+    """Train as one process of a group."""
+    start_worker()
+    _train_system(study, cell)
+
+
+def _train_system(study: Study, cell: SystemCell) -> None:
+    """Train a system and write it."""
+    settings = cell.settings
+    training, validation = (study.tracks(role, settings.front_end, settings.faces) for role in ("train", "validation"))
+    system = train(training, validation, settings, cell.folder / "training", whole=study.tells_classes)
+    if is_first_of_node():
+        learnt = [item.name for role in ("train", "validation") for item in study.items[role]]
+        save_system(cell.folder, system, settings, study.label_delay_ticks, learnt)
 
 
 def _in_all(folder: Path, seconds: float) -> float:

@@ -21,6 +21,7 @@ from emotrace.training.prediction import predict, predict_classes
 from emotrace.training.run import fit, optimiser, seeded, tell_epoch
 from emotrace.training.segments import segment_accuracy
 from emotrace.training.settings import SystemSettings
+from emotrace.training.sharing import Sharing
 from emotrace.training.systems import build, clip_reading_of, frozen_encoders, hears_dialogues, sizes_of
 from emotrace.training.tracks import Track
 
@@ -79,6 +80,7 @@ class ClipLearner(lightning.LightningModule):
         self.settings = settings
         self.held_out = held_out
         self.whole = whole
+        self.sharing = Sharing(system.system, settings.system)
 
     def on_train_epoch_start(self) -> None:
         """Seed dropout by the epoch, tell the batches which epoch it is, and keep frozen encoders as they are."""
@@ -91,8 +93,9 @@ class ClipLearner(lightning.LightningModule):
         """Return the loss of one batch."""
         if isinstance(self.system.system, Paced):
             self.system.system.pace(self.trainer.global_step, int(self.trainer.estimated_stepping_batches))
-        loss = self.system.loss(batch)
-        self.log("loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.label))
+        with self.sharing.cut():
+            loss = self.system.loss(batch)
+        self.log("loss", loss, on_step=False, on_epoch=True, sync_dist=True, batch_size=len(batch.label))
         return loss
 
     def validation_step(self, batch: int, batch_index: int) -> None:

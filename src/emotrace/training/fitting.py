@@ -7,7 +7,9 @@ from types import MappingProxyType
 
 from emotrace.recipe import SLICE_FRONT_ENDS
 from emotrace.training.default import RECIPE
+from emotrace.training.processes import Group, why_no_group
 from emotrace.training.settings import ABLATED, SystemSettings, UtteranceSettings
+from emotrace.training.sharing import can_share
 from emotrace.training.study import CLASS_CORPORA, EMOTION_CORPORA, EVENT_CORPORA, TABLES, WITHOUT_PERSONS
 from emotrace.training.systems import can_read_rows, is_clip_level, reading_of, startable, turn_settings
 
@@ -62,6 +64,7 @@ def why_not(name: str, settings: SystemSettings, corpus: str, labels: Labels | N
         _of_encoders(settings),
         _of_utterance(settings),
         _of_rest(settings),
+        _of_processes(settings),
     )
     for found in reasons:
         if found:
@@ -146,6 +149,20 @@ def _of_utterance(settings: SystemSettings) -> str | None:
     if settings.utterance.weights is not None and settings.utterance.weights.suffix != ".safetensors":
         return f"utterance.weights={settings.utterance.weights}: expected the weights.safetensors of a trained system."
     return None
+
+
+def _of_processes(settings: SystemSettings) -> str | None:
+    group = Group(settings.processes, settings.nodes)
+    if group.world == 1:
+        return None
+    if not can_share(settings.system):
+        return f"{settings.system} is fitted at once, not in batches that processes could share: use processes=1."
+    if settings.batch_size < 2 * group.world:
+        return (
+            f"batch_size={settings.batch_size} is shared by {group.world} processes, two items at least for each: "
+            "set a larger one, or fewer processes."
+        )
+    return why_no_group(group)
 
 
 def _of_rest(settings: SystemSettings) -> str | None:

@@ -4,15 +4,18 @@ import math
 import sys
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 import pytorch_lightning as lightning
 import torch
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from pytorch_lightning.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint, TQDMProgressBar
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
+from pytorch_lightning.strategies import DDPStrategy, Strategy
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Generator
 
+from emotrace.training.processes import current_group, give_to_all_nodes
 from emotrace.training.settings import RunSettings
 
 _WARM_UP_SHARE = 0.05
@@ -61,6 +64,9 @@ def fit(
 ) -> None:
     """Train and leave the learner with the weights of its best validation epoch.
 
+    In a group of processes (`processes.py`) all train one learner by DDP, whose gradients are averaged; the files are
+    those of the first process. All of them validate, and the mean of their figures decides.
+
     Args:
         learner: its `configure_optimizers` should be `optimiser`.
         settings: epochs, patience, precision, averaging.
@@ -87,8 +93,6 @@ def fit(
     trainer = lightning.Trainer(
         max_epochs=settings.epochs,
         precision=settings.precision,
-        accelerator="auto",
-        devices=1,
         callbacks=callbacks,
         logger=[TensorBoardLogger(folder, name="", version=""), CSVLogger(folder, name="metrics")],
         gradient_clip_val=5.0,
@@ -96,14 +100,46 @@ def fit(
         enable_model_summary=False,
         enable_progress_bar=show_progress,
         log_every_n_steps=20,
+        **_where(),
     )
-    last = folder / "last.ckpt"
-    going_on = resume and last.exists()
+    best_file, last = folder / "best.ckpt", folder / "last.ckpt"
+    together = current_group() is not None
+    going_on = resume and (give_to_all_nodes(last) if together else last.exists())
     if not (going_on and _lost_patience(last)):
         with redirect_stdout(sys.stderr):  # Lightning's bars would go to stdout, which is for results
             trainer.fit(learner, training, validation, ckpt_path=str(last) if going_on else None)
-    best = torch.load(folder / "best.ckpt", weights_only=True, map_location="cpu")
+    if together:
+        give_to_all_nodes(last)
+        give_to_all_nodes(best_file)
+    best = torch.load(best_file, weights_only=True, map_location="cpu")
     learner.load_state_dict(best["state_dict"])
+
+
+class _Where(TypedDict):
+    accelerator: str
+    devices: int
+    num_nodes: int
+    strategy: str | Strategy
+    plugins: LightningEnvironment | None
+    use_distributed_sampler: bool
+
+
+def _where() -> _Where:
+    """Return what the trainer runs on: this process alone, or with the others of its group."""
+    group = current_group()
+    if group is None:
+        strategy: str | Strategy = "auto"
+    else:
+        # A system may leave parts of it out of some batches, as alternating training does.
+        strategy = DDPStrategy(process_group_backend=group.backend, find_unused_parameters=True)
+    return {
+        "accelerator": "auto" if group is None else "cuda" if group.has_gpus else "cpu",
+        "devices": 1 if group is None else group.processes,
+        "num_nodes": 1 if group is None else group.nodes,
+        "strategy": strategy,
+        "plugins": None if group is None else LightningEnvironment(),
+        "use_distributed_sampler": False,
+    }
 
 
 def _lost_patience(checkpoint: Path) -> bool:

@@ -182,6 +182,8 @@ class SystemSettings(RunSettings):
         16.0, gt=1, le=120, description="length of what is drawn, at most the shortest recording"
     )
     stretches_per_epoch: int = Field(400, gt=0)
+    processes: int = Field(1, ge=1, le=256, description="of a machine that share every batch of a training")
+    nodes: int = Field(1, ge=1, le=256, description="machines that share every batch; each runs the same command")
 
 
 ABLATED: Mapping[str, tuple[str, ...]] = MappingProxyType(

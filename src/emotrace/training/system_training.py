@@ -19,6 +19,7 @@ from emotrace.training.gradual_release import GradualRelease
 from emotrace.training.prediction import mean_shares
 from emotrace.training.run import fit, optimiser, seeded, tell_epoch
 from emotrace.training.settings import SystemSettings
+from emotrace.training.sharing import Sharing
 from emotrace.training.systems import StandardisedSystem, build, frozen_encoders, reading_of
 from emotrace.training.tracks import Reading, Track
 
@@ -83,6 +84,7 @@ class SystemLearner(lightning.LightningModule):
         self.settings = settings
         self.whole = whole
         self.release = _release(system, settings)
+        self.sharing = Sharing(system.system, settings.system)
         self._said: list[tuple[Tensor, Tensor]] = []
 
     def on_train_epoch_start(self) -> None:
@@ -94,7 +96,7 @@ class SystemLearner(lightning.LightningModule):
 
     def training_step(self, batch: Steps, batch_index: int) -> Tensor:
         """Return the loss of one batch."""
-        outputs = self.system.outputs_to_train(batch)
+        outputs = self.sharing.outputs(self.system.outputs_to_train, batch)
         loss = torch.stack([self._loss(output, batch) for output in outputs]).sum()
         if self.settings.modal_scaling != "none":
             scaling = modal_scaling_loss(
@@ -105,7 +107,7 @@ class SystemLearner(lightning.LightningModule):
                 form=self.settings.modal_scaling,
             )
             loss = loss + self.settings.modal_scaling_weight * scaling
-        self.log("loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.emotion))
+        self.log("loss", loss, on_step=False, on_epoch=True, sync_dist=True, batch_size=len(batch.emotion))
         return loss
 
     def _loss(self, output: SystemOutput, batch: Steps) -> Tensor:
@@ -156,10 +158,10 @@ class SystemLearner(lightning.LightningModule):
         said, truth = (torch.cat(parts).cpu().numpy() for parts in zip(*self._said, strict=True))
         self._said.clear()
         if self.whole:
-            self.log("validation_score", metrics.unweighted_average_recall(truth, said))
+            self.log("validation_score", metrics.unweighted_average_recall(truth, said), sync_dist=True)
             return
         scores = [metrics.ccc(truth[:, place], said[:, place]) for place in range(2)]
-        self.log("validation_score", float(np.mean(scores)))
+        self.log("validation_score", float(np.mean(scores)), sync_dist=True)
 
     def configure_optimizers(self) -> OptimizerLRScheduler | Optimizer:
         """AdamW with warm-up and cosine, or the Adam of the gradual release."""
