@@ -4,17 +4,21 @@ BIN := .venv/bin
 DATA ?=
 OUTPUT ?= runs/default
 RESULTS ?=
+PEER ?=
+STEPS ?= now
 # On a small machine threads of two test workers would only fight each other.
 export OMP_NUM_THREADS ?= 1
 
 CHROMIUM ?= chromium
-.PHONY: help env demo test bench results systems-page picture train-default clean
+.PHONY: help env demo test bench bench-lengths bench-steps results systems-page picture train-default clean
 
 help:
 	@echo "make demo                     a generated clip, its trace and the report (runtime alone, no torch)"
 	@echo "make env                      .venv with the lab and the tests, at the versions of constraints.txt"
 	@echo "make test [DATA=DIR]          style, types, imports and tests; DATA adds the tests on real recordings"
-	@echo "make bench                    speed, memory and size, as a table"
+	@echo "make bench [DATA=DIR] [PEER=PYTHON]   speed, stages, memory and size; PEER is an interpreter that has fer"
+	@echo "make bench-lengths            memory and time over the length of a recording (hours)"
+	@echo "make bench-steps STEPS='COMMIT=WHY ...'   the speed of earlier commits, in one run"
 	@echo "make results DATA=DIR         every figure of docs/results.md, measured again (hours)"
 	@echo "make systems-page             the tables of docs/systems.md; RESULTS='FILE ...', results.csv, fills in figures"
 	@echo "make picture                  the README's picture of a report (needs Chromium)"
@@ -44,7 +48,14 @@ test: env
 	$(BIN)/pytest -n 2 $(if $(DATA),'--data=$(DATA)') tests
 
 bench: env .venv-demo/.installed
-	env -u OMP_NUM_THREADS $(BIN)/python benchmarks/bench.py --runtime .venv-demo
+	env -u OMP_NUM_THREADS $(BIN)/python -m benchmarks.bench --runtime .venv-demo $(if $(DATA),--data '$(DATA)') \
+		$(if $(PEER),--peer '$(PEER)')
+
+bench-lengths: env .venv-demo/.installed
+	env -u OMP_NUM_THREADS $(BIN)/python -m benchmarks.lengths --runtime .venv-demo --large-minutes 5 30 120
+
+bench-steps: env .venv-demo/.installed
+	env -u OMP_NUM_THREADS $(BIN)/python -m benchmarks.steps --runtime .venv-demo $(STEPS)
 
 results: env
 	@test -n '$(DATA)' || { echo 'make results needs DATA=DIR, the folder with ferplus, ravdess, nemo and emogator'; exit 2; }
