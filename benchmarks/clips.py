@@ -21,6 +21,8 @@ from emotrace.demo import make_demo
 
 KEPT = Path("runs/bench/clips")
 MINUTE = 60.0
+_PHONE_SECONDS = 10.0
+"""Pictures of this size take long to draw and to code."""
 _SOURCES = ("demo.py", "demo_face.py", "demo_voice.py", "media_writer.py")
 _SOUND_HZ = 48_000
 _WIDTH, _HEIGHT, _RATE = 1920, 1080, 30
@@ -67,10 +69,11 @@ class Clips:
         return self._long(Clip("640x480", "640x480, 25 pictures/s, H.264 and AAC", path, seconds), path)
 
     def phone(self, seconds: float = MINUTE) -> Clip:
-        """Return a clip such as a phone makes; beyond a minute it repeats."""
-        path = self._kept(f"phone_{min(seconds, MINUTE):g}.mp4", lambda path: make_phone(path, min(seconds, MINUTE)))
+        """Return a clip such as a phone makes; beyond ten seconds it repeats."""
+        drawn = min(seconds, _PHONE_SECONDS)
+        path = self._kept(f"phone_{drawn:g}.mp4", lambda path: make_phone(path, drawn))
         what = f"{_WIDTH}x{_HEIGHT}, {_RATE} pictures/s, H.264 high profile with B-frames, {_BIT_RATE // 10**6} Mbit/s"
-        return self._long(Clip("1080p30", what, path, seconds), path)
+        return self._long(Clip("1080p30", what, path, seconds), path, drawn)
 
     def sound(self, suffix: str, seconds: float = 30 * MINUTE) -> Clip:
         """Return the voice alone: ".m4a" (AAC) or ".wav" (16 bit), 48 kHz mono; beyond a minute it repeats."""
@@ -85,11 +88,11 @@ class Clips:
         target = self._folder / f"{path.stem}_{seconds:g}{path.suffix}"
         return Clip(clip.name, clip.what, self._kept(target.name, lambda it: repeat(path, it, seconds)), seconds, False)
 
-    def _long(self, clip: Clip, minute: Path) -> Clip:
-        if clip.seconds <= MINUTE:
+    def _long(self, clip: Clip, made: Path, made_seconds: float = MINUTE) -> Clip:
+        if clip.seconds <= made_seconds:
             return clip
-        name = f"{minute.stem.split('_')[0]}_{clip.seconds:g}{minute.suffix}"
-        path = self._kept(name, lambda it: repeat(minute, it, clip.seconds))
+        name = f"{made.stem.split('_')[0]}_{clip.seconds:g}{made.suffix}"
+        path = self._kept(name, lambda it: repeat(made, it, clip.seconds))
         return Clip(clip.name, clip.what, path, clip.seconds)
 
     def _kept(self, name: str, make: Callable[[Path], None]) -> Path:

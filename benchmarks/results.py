@@ -42,12 +42,21 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder with ferplus, ravdess, nemo and emogator")
     parser.add_argument("--runs", type=Path, required=True, help="checkpoints and measured figures")
     parser.add_argument("--output", type=Path, default=Path("docs/results.md"))
-    parser.add_argument("--without", nargs="*", default=[], help="experiments that the page does without")
+    parser.add_argument("--without", nargs="*", default=[], help="experiments, comparisons that the page does without")
+    parser.add_argument(
+        "--kept", nargs="*", default=[], help="comparisons shown as they were measured with an earlier bundle, said so"
+    )
     options = parser.parse_args()
     evaluations = {name: evaluated(name, options.data, options.runs) for name in EVALUATIONS}
     wanted = [name for name in experiments.EXPERIMENTS if name not in options.without]
     tried = {name: experiment(name, options.data, options.runs / name) for name in wanted}
-    compared = comparisons(options.data, options.runs, options.output.parent / "images")
+    wanted_comparisons = [name for name in COMPARISONS if name not in options.without]
+    for name in set(wanted_comparisons) - set(options.kept):
+        compare(COMPARISONS[name], options.data, options.runs / name)
+    compared = {
+        name: shown(COMPARISONS[name], options.runs / name, name, options.output.parent / "images")
+        for name in wanted_comparisons
+    }
     options.output.write_text(page(evaluations, tried, compared), encoding="utf-8")
 
 
@@ -104,29 +113,34 @@ COMPARISONS: Mapping[str, Compared] = {
 """What the page compares; pictures of RAVDESS are not at hand, so its clips are heard alone."""
 
 
-def comparisons(data: Path, runs: Path, images: Path) -> dict[str, Figures]:
-    """Return what `emotrace compare` writes, and copy its figures beside the page; finished cells are not run again."""
-    found: dict[str, Figures] = {}
+def compare(wanted: Compared, data: Path, folder: Path) -> None:
+    """Run `emotrace compare`; finished cells are not run again."""
+    done = starting.compare(
+        wanted.keys,
+        wanted.corpus,
+        data / wanted.folder,
+        wanted.seeds,
+        folder,
+        wanted.settings,
+        protocol=wanted.protocol,
+    )
+    if done.failed:
+        raise SystemExit(f"{folder.name}: {dict(done.failed)}")
+
+
+def shown(wanted: Compared, folder: Path, name: str, images: Path) -> Figures:
+    """Return what `emotrace compare` wrote, and copy its figures beside the page."""
     images.mkdir(parents=True, exist_ok=True)
-    for name, wanted in COMPARISONS.items():
-        folder = runs / name
-        root = data / wanted.folder
-        compared = starting.compare(
-            wanted.keys, wanted.corpus, root, wanted.seeds, folder, wanted.settings, protocol=wanted.protocol
-        )
-        if compared.failed:
-            raise SystemExit(f"{name}: {dict(compared.failed)}")
-        for drawn in sorted((folder / "figures").glob("*.svg")) if wanted.is_drawn else []:
-            shutil.copyfile(drawn, images / (drawn.name if wanted.corpus == "composed" else f"{name}_{drawn.name}"))
-        text = (folder / "results.md").read_text(encoding="utf-8")
-        table = next(folder.glob("*.csv")).read_bytes()
-        found[name] = {
-            # Below the first heading, one level deeper.
-            "text": text.split("\n\n", 1)[1].replace("\n### ", "\n#### ").replace("\n## ", "\n### "),
-            "digest": hashlib.sha256(table).hexdigest()[:12],
-            "environment": json.loads((folder / "environment.json").read_text(encoding="utf-8")),
-        }
-    return found
+    for drawn in sorted((folder / "figures").glob("*.svg")) if wanted.is_drawn else []:
+        shutil.copyfile(drawn, images / (drawn.name if wanted.corpus == "composed" else f"{name}_{drawn.name}"))
+    text = (folder / "results.md").read_text(encoding="utf-8")
+    table = next(folder.glob("*.csv")).read_bytes()
+    return {
+        # Below the first heading, one level deeper.
+        "text": text.split("\n\n", 1)[1].replace("\n### ", "\n#### ").replace("\n## ", "\n### "),
+        "digest": hashlib.sha256(table).hexdigest()[:12],
+        "environment": json.loads((folder / "environment.json").read_text(encoding="utf-8")),
+    }
 
 
 def kept(path: Path, measure: Callable[[], Figures]) -> Figures:

@@ -38,11 +38,12 @@ class Numbers:
 TRACE = ("ccc_arousal", "ccc_valence", "unweighted_average_recall")
 
 
-COMPARED = {
+ENVIRONMENT = {"bundle": "abcd", "commits": ["c0ffee"], "machine": "2 cores", "packages": {"torch": "2"}}
+COMPARED: dict[str, Any] = {
     name: {
         "text": "All of it.\n\n### Systems\n\n| a |\n| --- |\n| 1 |\n",
         "digest": "0",
-        "environment": {"commits": ["c0ffee"], "machine": "2 cores", "packages": {"torch": "2"}},
+        "environment": ENVIRONMENT,
     }
     for name in results.COMPARISONS
 }
@@ -100,6 +101,19 @@ def test_every_figure_is_on_the_page_and_every_table_is_whole() -> None:
     for table in re.findall(r"(?:^\|.*\n)+", told, re.MULTILINE):
         assert len({line.count("|") for line in table.splitlines()}) == 1
     assert "{" not in told
+
+
+def test_a_comparison_with_an_earlier_bundle_says_so_and_one_that_is_left_out_is_not_there() -> None:
+    evaluations, tried = made_up(Numbers())
+    own = results.page(evaluations, tried, COMPARED)
+    assert "Measured with an earlier bundle" not in own
+    assert "Emotion without the person" in own
+    compared = {name: found for name, found in COMPARED.items() if not name.startswith("identity")}
+    environment: dict[str, Any] = {**ENVIRONMENT, "bundle": "old1"}
+    compared["classes"] = {**compared["classes"], "environment": environment}
+    told = results.page(evaluations, tried, compared)
+    assert told.count("Measured with an earlier bundle, `old1`") == 1
+    assert "Emotion without the person" not in told
 
 
 def test_a_figure_that_is_missing_is_no_empty_cell() -> None:

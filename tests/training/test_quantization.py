@@ -44,23 +44,24 @@ def quantised(network: bytes, crops: FloatArray) -> bytes:
 
 
 def weights(graph: bytes) -> list[np.ndarray]:
-    """Return the weights of all convolutions, as whole numbers."""
+    """Return the weights of the convolutions in integers, as whole numbers."""
     model = onnx.load_from_string(graph)
     stored = {each.name: numpy_helper.to_array(each) for each in model.graph.initializer}
     makers = {name: node for node in model.graph.node for name in node.output}
     found = []
     for node in model.graph.node:
-        if node.op_type == "Conv":
+        if node.op_type == "Conv" and node.input[1] not in stored:
             assert [makers[name].op_type for name in node.input] == ["DequantizeLinear"] * 3
             found.append(stored[makers[node.input[1]].input[0]])
     return found
 
 
-def test_every_convolution_reads_and_writes_integers(quantised: bytes) -> None:
-    assert len(weights(quantised)) == 2 * 4  # the crop's and its mirror image's
+def test_every_convolution_but_the_first_and_the_last_reads_and_writes_integers(quantised: bytes) -> None:
+    assert len(weights(quantised)) == 2 * 2  # the crop's and its mirror image's
     model = onnx.load_from_string(quantised)
     readers = {name: node.op_type for node in model.graph.node for name in node.input}
-    assert {readers[node.output[0]] for node in model.graph.node if node.op_type == "Conv"} == {"QuantizeLinear"}
+    found = [readers[node.output[0]] for node in model.graph.node if node.op_type == "Conv"]
+    assert sorted(found) == ["QuantizeLinear"] * 4 + ["Relu"] * 4
 
 
 @pytest.mark.parametrize("of", ["a fresh network", "the shipped bundle"])
@@ -74,9 +75,16 @@ def test_no_pair_of_products_overflows_16_bits_on_processors_that_add_them_so(of
 def test_answers_stay_close_to_those_in_float(network: bytes, quantised: bytes) -> None:
     others = np.random.default_rng(1).integers(0, 256, size=(50, SIZE, SIZE), dtype=np.uint8)
     for wanted, found in zip(FaceEncoder(network).see(others), FaceEncoder(quantised).see(others), strict=True):
-        # Measured: 1.5 % of the deviation of the regions, 0.3 % of that of the logits.
+        # Measured: 0.6 % of the deviation of the regions, 0.03 % of that of the logits.
         error = np.sqrt(np.square(found - wanted).mean()) / wanted.std()
-        assert 0 < error < 0.03
+        assert 0 < error < 0.02
+
+
+def test_the_mean_answer_is_that_in_float(network: bytes, quantised: bytes, crops: FloatArray) -> None:
+    images = np.round(crops[:, 0] * 255).astype(np.uint8)
+    wanted, found = (FaceEncoder(each).see(images)[1] for each in (network, quantised))
+    # Measured: 0.01 % of the deviation of the logits; 0.17 % without the correction of the biases.
+    assert np.abs((found - wanted).mean(axis=0)).max() / wanted.std() < 0.0008
 
 
 def test_the_same_crops_give_the_same_graph(network: bytes, quantised: bytes, crops: FloatArray) -> None:
