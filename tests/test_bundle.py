@@ -398,6 +398,40 @@ def looping(model: onnx.ModelProto) -> None:
     before(model, "arousal_valence", node)
 
 
+def over_an_axis(inner: bool) -> Callable[[onnx.ModelProto], None]:
+    """A loop that runs once for each tick and changes nothing, or does so within another."""
+
+    def change(model: onnx.ModelProto) -> None:
+        value = helper.make_tensor_value_info
+
+        def body(name: str, *nodes: onnx.NodeProto) -> onnx.GraphProto:
+            return helper.make_graph(
+                [helper.make_node("Identity", [f"goes{name}"], [f"still{name}"]), *nodes],
+                f"body{name}",
+                [
+                    value(f"count{name}", TensorProto.INT64, []),
+                    value(f"goes{name}", TensorProto.BOOL, []),
+                    value(f"given{name}", 1, None),
+                ],
+                [value(f"still{name}", TensorProto.BOOL, []), value(f"same{name}", 1, None)],
+            )
+
+        work = helper.make_node("Identity", ["given"], ["same"])
+        if inner:
+            deeper = body("_too", helper.make_node("Identity", ["given_too"], ["same_too"]))
+            work = helper.make_node("Loop", ["ticks", "goes_on", "given"], ["same"], body=deeper)
+        constant(model, "second", 1, np.int64)
+        constant(model, "goes_on", True, np.bool_)
+        loop = helper.make_node("Loop", ["ticks", "goes_on", "before"], ["arousal_valence"], body=body("", work))
+        before(model, "arousal_valence", loop)
+        lengths = [helper.make_node("Shape", ["audio"], ["lengths"])]
+        lengths.append(helper.make_node("Gather", ["lengths", "second"], ["ticks"]))
+        for node in reversed(lengths):
+            model.graph.node.insert(0, node)
+
+    return change
+
+
 def branching_without_end(model: onnx.ModelProto) -> None:
     value = helper.make_tensor_value_info
     graph = helper.make_graph([helper.make_node("Neg", ["before"], ["a"])], "deep", [], [value("a", 1, None)])
@@ -445,6 +479,7 @@ def sparse(model: onnx.ModelProto) -> None:
         (of_microsoft, "holds the operator 'Gelu' of the domain 'com.microsoft'"),
         (unknown_operator, "is no usable network: .*Frobnicate"),
         (looping, "holds the operator 'Loop', which may run a graph without an end"),
+        (over_an_axis(True), "holds the operator 'Loop', which may run a graph without an end"),
         (branching_without_end, "holds more than 8 branches within each other"),
         (with_functions, "holds functions of its own"),
         (reading("../../etc/passwd"), "names another file that holds its numbers"),
@@ -474,6 +509,12 @@ def test_a_branch_is_no_loop_and_is_run(folder: Path) -> None:
 
     expected = say(folder).arousal
     with_network(folder, "fusion.onnx", branching)
+    np.testing.assert_array_equal(say(folder).arousal, expected)
+
+
+def test_a_loop_over_the_ticks_has_an_end_and_is_run(folder: Path) -> None:
+    expected = say(folder).arousal
+    with_network(folder, "fusion.onnx", over_an_axis(False))
     np.testing.assert_array_equal(say(folder).arousal, expected)
 
 

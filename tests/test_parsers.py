@@ -2,6 +2,7 @@
 
 import resource
 import shutil
+import struct
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
@@ -66,6 +67,12 @@ def bounded() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_DATA, before)
 
 
+def put(path: Path, content: bytes) -> None:
+    """Write a file anew: one that is cut to nothing first is waited for by the disk, and has readers that map it."""
+    path.unlink()
+    path.write_bytes(content)
+
+
 def read_or_refuse(parser: Parser, path: Path) -> None:
     """Read the file; an error must be ours, and fit on a line."""
     try:
@@ -89,7 +96,7 @@ def check(parser: Parser, path: Path, examples: int) -> None:
     @example(content.replace(b"\n", b"\r\n"))
     @example(content.replace(b"\n", b"\n\n"))
     def reads(data: bytes) -> None:
-        path.write_bytes(data)
+        put(path, data)
         read_or_refuse(parser, path)
 
     reads()
@@ -100,7 +107,7 @@ def test_a_valid_file_is_read(parser: Parser, valid: Path) -> None:
 
 
 def test_a_damaged_file_ends_in_a_value_or_in_our_error(parser: Parser, valid: Path) -> None:
-    check(parser, valid, 30)
+    check(parser, valid, 10 if parser.is_costly else 30)
 
 
 @pytest.mark.slow
@@ -110,10 +117,10 @@ def test_many_damaged_files_end_in_a_value_or_in_our_error(parser: Parser, valid
 
 def test_something_odd_anywhere_ends_in_a_value_or_in_our_error(parser: Parser, valid: Path) -> None:
     content = valid.read_bytes()
-    places = sorted({0, len(content) // 2, len(content) - 1})
+    places = [len(content) // 2] if parser.is_costly else sorted({0, len(content) // 2, len(content) - 1})
     for odd in _ODD:
         for place in places:
-            valid.write_bytes(content[:place] + odd + content[place:])
+            put(valid, content[:place] + odd + content[place:])
             read_or_refuse(parser, valid)
 
 
@@ -123,7 +130,7 @@ def test_line_ends_and_marks_of_other_systems_change_nothing(parser: Parser, val
     content = valid.read_bytes().removeprefix(b"\xef\xbb\xbf")
     for data in (content, b"\xef\xbb\xbf" + content):
         for end in (b"\n", b"\r\n"):
-            valid.write_bytes(data.replace(b"\n", end))
+            put(valid, data.replace(b"\n", end))
             parser.read(valid)
 
 
@@ -132,8 +139,55 @@ def test_a_file_that_is_not_there_or_a_folder_is_refused(parser: Parser, valid: 
         pytest.skip("the table opens the file")
     valid.unlink()
     read_or_refuse(parser, valid)
+    valid.unlink(missing_ok=True)  # who remembers makes it again
     valid.mkdir()
     read_or_refuse(parser, valid)
+
+
+def header(text: str, length: int | None = None) -> bytes:
+    """The beginning of a safetensors file: the length of a text in JSON, and the text."""
+    return struct.pack("<Q", len(text) if length is None else length) + text.encode()
+
+
+def tensor(shape: str, start: int, stop: int, kind: str = "F32") -> bytes:
+    return header(f'{{"weight": {{"dtype": "{kind}", "shape": {shape}, "data_offsets": [{start}, {stop}]}}}}')
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        header("{}", 2**64 - 1),
+        header("{}", 2**63),
+        header("{}", 2**40),
+        header("{}", 99_000_000),
+        header("{}", 3),
+        header("{}", 0),
+        header("", 0),
+        header("[" * 50_000),
+        tensor("[2, 3]", 0, 2**62),
+        tensor("[2, 3]", 24, 0) + bytes(24),
+        tensor("[2, 3]", 0, 24),
+        tensor("[4294967296, 4294967296]", 0, 0),
+        tensor("[1099511627776]", 0, 2**42),
+        tensor("[0, 1099511627776]", 0, 24) + bytes(24),
+        tensor("[2, 3]", 8, 32) + bytes(32),
+        tensor("[2, 3]", 0, 24, "F7") + bytes(24),
+        tensor("[-2, -3]", 0, 24) + bytes(24),
+    ],
+)
+@pytest.mark.parametrize("name", ["arrays", "weights of a system", "weights to start from"])
+def test_arrays_whose_header_lies_are_refused_before_room_is_made_for_them(
+    name: str, content: bytes, tmp_path: Path
+) -> None:
+    [parser] = [each for each in PARSERS if each.name == name]
+    path = parser.make(tmp_path)
+    parser.read(path)
+    put(path, content)
+    hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+    [taken] = [line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if "VmData" in line]
+    resource.setrlimit(resource.RLIMIT_DATA, (int(taken) * 1024 + (_MEGABYTES << 20), hard))
+    with pytest.raises(EmotraceError):
+        parser.read(path)
 
 
 @pytest.mark.slow
@@ -145,7 +199,7 @@ def test_a_file_of_a_million_cells_is_read_or_refused_in_bounded_memory(
     tracemalloc.start()
     try:
         for data in (filling * 1_000_000, content + filling * 1_000_000):
-            valid.write_bytes(data)
+            put(valid, data)
             read_or_refuse(parser, valid)
         assert tracemalloc.get_traced_memory()[1] < _MEGABYTES << 20
     finally:

@@ -141,7 +141,7 @@ class _Run:
 
     def folder(self, part: PointerFolder, tell: Progress | None) -> list[str]:
         """Fetch the files of a folder, several at once; return a sentence about those that are not there."""
-        names = [f"{part.name}/{name}{part.suffix}" for name in _names(self.table(part.names))]
+        names = [f"{part.name}/{name}{part.suffix}" for name in names_in(self.table(part.names))]
         missing: list[str] = []
         done = 0
         with ThreadPoolExecutor(_AT_ONCE) as pool:
@@ -189,10 +189,17 @@ class _Run:
         return pointer["sha256"]
 
 
-def _names(table: Path) -> list[str]:
-    """Return the file names of a table, each fit to be one."""
-    rows = csv.DictReader(io.StringIO(table.read_text(encoding="utf-8", errors="replace")))
-    names = list(dict.fromkeys(row.get("Filename") or "" for row in rows))
+def names_in(table: Path) -> list[str]:
+    """Return the file names of a table, each fit to be one.
+
+    Raises:
+        DownloadError: it is no table, or lists none, too many, or what is no name of a recording.
+    """
+    rows = csv.DictReader(io.StringIO("\n".join(_lines(table))))
+    try:
+        names = list(dict.fromkeys(row.get("Filename") or "" for row in rows))
+    except csv.Error as error:
+        raise DownloadError(f"{table} is no table: {error}. Remove it, and it is fetched again.") from error
     if not 0 < len(names) <= MAX_NAMES:
         raise DownloadError(f"{table} lists {len(names)} files, expected 1 to {MAX_NAMES} in a column Filename.")
     for name in names:
@@ -218,9 +225,14 @@ def _lines(path: Path) -> Iterator[str]:
     """Yield the lines of a text file of bounded size; none where there is no file."""
     if not path.is_file():
         return
-    if path.stat().st_size > MAX_TABLE_BYTES:
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_TABLE_BYTES + 1)
+    except OSError as error:
+        raise DownloadError(f"{path} cannot be read: {error.strerror or error}. Check its permissions.") from error
+    if len(content) > MAX_TABLE_BYTES:
         raise DownloadError(f"{path} has more than {MAX_TABLE_BYTES} bytes: remove it to start again.")
-    yield from path.read_text(encoding="utf-8", errors="replace").splitlines()
+    yield from content.decode("utf-8-sig", errors="replace").splitlines()
 
 
 def _write(path: Path, content: bytes) -> None:

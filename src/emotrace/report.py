@@ -93,12 +93,14 @@ def write_report(
     everybody = timeline
     timeline = everybody.foremost()  # as it is, where one person is followed
     bins = make_bins(timeline)
+    of_all, summary = everybody.summary(), timeline.summary()
+    summary["face_share"], summary["speech_share"] = of_all["face_share"], of_all["speech_share"]
     values = {
         "metadata": timeline.metadata,
-        "summary": timeline.summary(),
-        "words": summary_in_words(timeline),
+        "summary": summary,
+        "words": summary_in_words(timeline, summary),
         "people": _people(everybody, bins),
-        "num_people": len(everybody.summary()["people"]),
+        "num_people": len(of_all["people"]),
         "columns": COLUMNS,
         "emotions": STACK_ORDER,
         "num_rows": len(everybody),

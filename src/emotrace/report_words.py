@@ -5,9 +5,15 @@ from emotrace.report_traces import clock_text
 from emotrace.timeline import NO_AUDIO_TRACK, NO_VIDEO_TRACK, Summary, Timeline
 
 
-def summary_in_words(timeline: Timeline) -> str:
-    """Return the recording in a few plain sentences."""
-    summary = timeline.summary()
+def summary_in_words(timeline: Timeline, summary: Summary | None = None) -> str:
+    """Return the recording in a few plain sentences.
+
+    Args:
+        timeline: of the recording, a row for each tick.
+        summary: what is said of it instead of its own.
+    """
+    if summary is None:
+        summary = timeline.summary()
     if not len(timeline):
         return "There is nothing to show: no moment of the recording could be analysed."
     sentences = [_words_on_evidence(timeline, summary)]

@@ -16,6 +16,7 @@ from emotrace.features.faces import (
     Follower,
     HaarDetector,
     YuNetDetector,
+    continue_face,
     crop_face,
     follow,
     make_detector,
@@ -242,6 +243,15 @@ def test_a_moving_face_is_followed_without_lag() -> None:
     xs = 100 + 400 * STEP * np.arange(25)
     _, seen = run([[face_at(float(x), 200)] for x in xs])
     assert [centre_x(face) for _, face in seen[8:]] == pytest.approx(xs[8:].tolist(), abs=3)
+
+
+def test_a_face_that_is_known_otherwise_is_followed_as_one_that_fits_and_also_wherever_it_is() -> None:
+    begun = continue_face(Follower(), face_at(300, 300), 0.0)
+    assert begun == follow(Follower(), [face_at(300, 300)], 0.0, RECIPE)[0]
+    assert continue_face(begun, face_at(310, 300), STEP) == follow(begun, [face_at(310, 300)], STEP, RECIPE)[0]
+    assert follow(begun, [face_at(1500, 300)], STEP, RECIPE)[1] is None
+    assert continue_face(begun, face_at(1500, 300), STEP).seen_seconds == STEP
+    assert centre_x(continue_face(begun, face_at(1500, 300), 10.0).face) == pytest.approx(1500, abs=0.01)
 
 
 def test_smoothing_takes_a_third_of_the_jitter_away() -> None:

@@ -1,7 +1,9 @@
 """A file -> a timeline, with a real bundle of tiny networks."""
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from emotrace.errors import MediaError
 from emotrace.inference.offline import analyze
 from emotrace.labels import EMOTIONS
 from emotrace.timeline import COLUMNS, NO_AUDIO_TRACK, NO_FACE, NO_SPEECH, NO_VIDEO_TRACK, Timeline
-from emotrace.types import FloatArray
+from emotrace.types import NOBODY, FloatArray
 from tests.app import tiny_bundle
 from tests.media_factory import Pictures, Sound, flat_images, tone, write_clip
 
@@ -153,3 +155,49 @@ def test_an_interrupt_during_the_analysis_ends_it(bundle: Bundle, tmp_path: Path
 def test_a_file_that_is_not_there_is_named(bundle: Bundle, tmp_path: Path) -> None:
     with pytest.raises(MediaError, match=r"gone\.mp4 does not exist"):
         analyze(tmp_path / "gone.mp4", bundle=bundle, detector="haar")
+
+
+def test_the_parts_are_the_rows_of_the_whole_as_they_come(bundle: Bundle, tmp_path: Path) -> None:
+    parts: list[Timeline] = []
+    path = clip(tmp_path / "clip.mp4", seconds=24)
+    whole = analyze(path, bundle=bundle, detector="haar", on_part=parts.append)
+    assert len(parts) == 3
+    for name, column in whole.columns.items():
+        np.testing.assert_array_equal(np.concatenate([part[name] for part in parts]), column)
+    assert [part.metadata.duration_seconds for part in parts] == [10.0, 20.0, 24.0]
+
+
+@pytest.mark.parametrize("people", ["main", "all"])
+def test_one_thread_and_several_give_the_same_rows_to_the_bit(
+    bundle: Bundle, tmp_path: Path, people: Literal["main", "all"]
+) -> None:
+    path = clip(tmp_path / "clip.mp4", seconds=3)
+    one, several = (analyze(path, bundle=bundle, detector="haar", people=people, num_threads=n) for n in (1, None))
+    for name, column in one.columns.items():
+        np.testing.assert_array_equal(column, several[name])
+    assert one.metadata == several.metadata
+
+
+def test_pictures_are_shown_to_whoever_watches(bundle: Bundle, tmp_path: Path) -> None:
+    seen: list[float] = []
+    analyze(clip(tmp_path / "clip.mp4"), bundle=bundle, watch=lambda frame: seen.append(frame.time_seconds))
+    np.testing.assert_allclose(seen, np.arange(0, 1.6, 0.08), atol=0.001)
+
+
+def test_a_failing_watcher_ends_the_analysis_and_leaves_no_thread(bundle: Bundle, tmp_path: Path) -> None:
+    def fail(frame: object) -> None:
+        raise RuntimeError("seen enough")
+
+    with pytest.raises(RuntimeError, match="seen enough"):
+        analyze(clip(tmp_path / "clip.mp4"), bundle=bundle, watch=fail)
+    assert not [thread for thread in threading.enumerate() if thread.name == "emotrace-ahead"]
+
+
+def test_where_nobody_is_seen_everybody_is_a_voice_without_a_face(bundle: Bundle, tmp_path: Path) -> None:
+    path = clip(tmp_path / "clip.mp4")
+    main, everybody = (analyze(path, bundle=bundle, detector="haar", people=people) for people in ("main", "all"))
+    assert set(everybody["person"]) == {NOBODY}
+    for name in ("time", "arousal", "valence", "speech_energy"):
+        np.testing.assert_array_equal(everybody[name], main[name])
+    assert everybody.metadata.settings.people == "all"
+    assert everybody.summary()["people"] == []

@@ -27,8 +27,8 @@ from tests.inference.bundles import CLASSES, bundle_of, features_of, settings_of
 
 KEYS = (
     *("leader-follower", "fcn-attention", "g-fbp", "ag-fbp", "am-fbp", "vaanet", "cross-modal-metric"),
-    *("modular-hierarchy", "lstm-ensemble", "decision-fusion", "leader-follower-own", "vaanet-own"),
-    *("perception-attention", "disentangled", "dialogue-attention", "positive-sample-propagation"),
+    *("modular-hierarchy", "lstm-ensemble", "decision-fusion", "kalman-fusion", "leader-follower-own"),
+    *("vaanet-own", "perception-attention", "disentangled", "dialogue-attention", "positive-sample-propagation"),
 )
 pytestmark = pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
 

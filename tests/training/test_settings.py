@@ -1,5 +1,6 @@
 """Settings: named, overridden, read from a file; a mistake is told with what was found and what is allowed."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,32 @@ def test_an_unknown_key_of_a_part_is_told_with_the_keys_of_that_part(tmp_path: P
 def test_a_missing_file_is_a_settings_error(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"absent\.yaml"):
         settings.read(DefaultSettings, tmp_path / "absent.yaml")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: &a [1,1,1,1,1,1,1,1]\n"
+        + "".join(f"{b}: &{b} [{','.join([f'*{a}'] * 8)}]\n" for a, b in pairwise("abcdefghij")),
+        "epochs: &a [*a]",
+        "epochs: 2001-99-99",
+        "epochs: !!int ''",
+        "epochs: !!bool perhaps",
+        "epochs: !!timestamp today",
+        "[" * 5000,
+        "#" * settings.MAX_BYTES + "\nepochs: 1",
+    ],
+    ids=range(8),
+)
+def test_yaml_made_to_be_endless_or_odd_is_refused_in_few_words(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "face.yaml"
+    path.write_text(text)
+    with pytest.raises(SettingsError) as refused:
+        settings.read(settings.FaceSettings, path)
+    assert len(str(refused.value)) < 1000 + len(str(path))
+    if len(text) < 30:
+        with pytest.raises(SettingsError):
+            settings.override(DefaultSettings(), [f"face.epochs={text.removeprefix('epochs: ')}"])
 
 
 def test_settings_are_frozen() -> None:

@@ -1,7 +1,9 @@
 """Every preset on toy recordings: it trains, answers, is written and read again."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
@@ -10,9 +12,9 @@ from emotrace import metrics
 from emotrace.errors import EmotraceError
 from emotrace.training.prediction import predict
 from emotrace.training.presets import PRESETS
-from emotrace.training.settings import SystemSettings
+from emotrace.training.settings import SystemSettings, UtteranceSettings
 from emotrace.training.system_training import DrawnStretches, train_system
-from emotrace.training.systems import PAPERS, build, load_system, reading_of, save_system
+from emotrace.training.systems import PAPERS, build, load_system, reading_of, save_system, sizes_of
 from emotrace.training.train import train
 from tests.training.tracks import sliced, track
 
@@ -148,6 +150,26 @@ def test_a_damaged_system_is_refused_in_one_line(content: str, tmp_path: Path) -
     with pytest.raises(EmotraceError, match="no trained system") as error:
         load_system(tmp_path)
     assert len(str(error.value).splitlines()) == 1
+
+
+def test_sizes_beyond_what_the_weights_hold_are_refused_before_room_is_made_for_them(tmp_path: Path) -> None:
+    settings = _quick("bimodal-attention")
+    save_system(tmp_path, build(settings, sizes_of(settings, TEST)), settings, 10, [])
+    told = json.loads((tmp_path / "system.json").read_text())
+    told["sizes"]["region_dim"] = 10**9
+    (tmp_path / "system.json").write_text(json.dumps(told))
+    with pytest.raises(EmotraceError, match=r"asks for \d+ numbers, but weights\.safetensors holds"):
+        load_system(tmp_path)
+
+
+@pytest.mark.parametrize("name", get_args(UtteranceSettings.model_fields["system"].annotation))
+def test_a_dialogue_may_hear_through_every_system_and_is_read_again(name: str, tmp_path: Path) -> None:
+    settings = _quick("dialogue-attention", utterance=UtteranceSettings(system=name), front_end="log-spectrogram")
+    built = build(settings, sizes_of(settings, sliced(TEST, 200)))
+    save_system(tmp_path, built, settings, 10, [])
+    again = load_system(tmp_path).system.state_dict()
+    for key, value in built.state_dict().items():
+        torch.testing.assert_close(again[key], value)
 
 
 def test_every_preset_names_its_source() -> None:

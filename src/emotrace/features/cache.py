@@ -7,6 +7,7 @@ foreign is therefore made again instead of refused; nobody need delete it first,
 import hashlib
 import math
 import os
+import struct
 import uuid
 import zipfile
 from collections.abc import Mapping
@@ -53,6 +54,20 @@ class _ForeignError(Exception):
     """A file in the cache is not what was written there."""
 
 
+_DAMAGED = (
+    OSError,
+    ValueError,
+    EOFError,
+    KeyError,
+    IndexError,
+    RuntimeError,
+    struct.error,
+    zipfile.BadZipFile,
+    _ForeignError,
+)
+"""What reading a damaged file ends in; RuntimeError also where an archive asks for what zipfile cannot do."""
+
+
 def cached_features(path: Path, recipe: Recipe, detector: Detector | None, folder: Path) -> list[Features]:
     """Return all blocks of `extract(clip, recipe, detector)`, from the cache where it has them.
 
@@ -72,7 +87,7 @@ def cached_features(path: Path, recipe: Recipe, detector: Detector | None, folde
     origin = f"emotrace {_VERSION} {place} {clip_id}"
     try:
         return _read(stored, origin)
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, _ForeignError):
+    except _DAMAGED:
         blocks = _extracted(path, recipe, detector)
         _write(stored, origin, blocks)
         return blocks

@@ -23,7 +23,7 @@ MIN_FACE_PIXELS = 32.0
 """Longer side of the smallest face that is reported: below it a face shows no expression."""
 _SEARCH_SIDE = 320
 """Pixels of the longer side of the picture that the detectors see."""
-_NEAR_REACH = 1.0
+_NEAR_REACH = 0.85
 """Half the side of the square in which a detector looks near a face, in sides of the face."""
 
 

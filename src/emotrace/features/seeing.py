@@ -133,7 +133,7 @@ class MainFace:
             self.waiting_bytes += self._sightings[-1].num_bytes
 
     def _found(self, frame: VideoFrame, detector: Detector) -> list[Face]:
-        """Look around the followed face, and through the whole picture where it is not there; once it is lost, rarely."""
+        """Look around the followed face, or through the whole picture where it is not there: rarely once it is lost."""
         if detector.is_free:
             return detector.detect(frame)
         expected = expected_face(self._follower, frame.time_seconds)

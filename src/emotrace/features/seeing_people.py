@@ -77,7 +77,7 @@ class EveryFace:
             )
             for each in met
         }
-        motions = {person: self._motion(sighting) for person, sighting in now.items()}
+        motions = {person: self._motion(frame, sighting, detector) for person, sighting in now.items()}
         self._glances.append(_Glance(time_seconds, motions))
         for person, sighting in now.items():
             self._sightings.setdefault(person, []).append(sighting)
@@ -94,11 +94,12 @@ class EveryFace:
             return detector.detect(frame)
         return _each_once([face for place in expected for face in detector.detect(frame, place)])
 
-    def _motion(self, sighting: Sighting) -> float:
+    def _motion(self, frame: VideoFrame, sighting: Sighting, detector: Detector) -> float:
         before = self._last.get(sighting.person)
         if before is None or sighting.time_seconds - before.time_seconds > _MAX_BETWEEN_SECONDS:
             return float("nan")
-        return mouth_motion(before.crop, sighting.crop)
+        # Cut out where the face was: a box that trembles would move the mouth more than speaking does.
+        return mouth_motion(before.crop, crop_face(frame, before.face, self.recipe.video, detector.name))
 
     def take(self, ticks: NDArray[np.float64], heard: Heard) -> tuple[Features, ...]:
         """Return the features of everybody at the ticks at which they are seen, in order of their numbers.

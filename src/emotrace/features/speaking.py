@@ -31,16 +31,17 @@ _PAUSE_SECONDS = 0.5
 _CHANGE_SECONDS = 0.4
 """For how long another answer has to be better before it is given."""
 
-_CALM = 0.01
-_LIVELY = 0.05
+_CALM = 0.003
+_LIVELY = 0.015
 """Motion of a mouth that rests, by noise alone, and of one that speaks."""
-_AGREEMENT_WEIGHT = 6.0
+_AGREEMENT_WEIGHT = 5.0
 _AGREEMENT_WEIGHT_ALONE = 1.0
 """Within continuous speech a real mouth agrees faintly: that decides between people, hardly about one alone."""
 _MOTION_WEIGHT = 1.5
-_ALONE = 3.0
+_ALONE = 1.0
 """Evidence that whoever is alone in the picture speaks, against a voice from elsewhere."""
-_ELSEWHERE = 1.0
+_ELSEWHERE = -1.5
+"""Evidence for a voice from elsewhere: it has to be beaten by a mouth that is hardly more than still."""
 _DOUBT = 4.0
 """Pictures by which an agreement is held back: of few pictures it says little."""
 

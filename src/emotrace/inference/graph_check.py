@@ -2,7 +2,8 @@
 
 ONNX Runtime refuses what is damaged and operators that it does not know. It would run loops without an end, read files
 beside the program that a graph names, and make room for whatever a sparse tensor declares; here such graphs are refused
-before it sees them. What the project exports needs none of it. Room for what a graph computes is not bounded here.
+before it sees them. What the project exports needs none of it; its one loop, of the Kalman filter, runs once for each
+entry of an axis. Room and time for what a graph computes are not bounded here.
 
 A graph is a message of Protocol Buffers; the numbers of its fields are those of onnx.proto, IR version 10.
 """
@@ -18,13 +19,14 @@ _VARINT, _EIGHT_BYTES, _LENGTH, _FOUR_BYTES = 0, 1, 2, 5
 """Types on the wire that ONNX uses."""
 _MODEL_GRAPH, _MODEL_TRAINING, _MODEL_FUNCTIONS = 7, 20, 25
 _GRAPH_NODE, _GRAPH_TENSOR, _GRAPH_SPARSE_TENSOR = 1, 5, 15
-_NODE_OPERATOR, _NODE_ATTRIBUTE, _NODE_DOMAIN = 4, 5, 7
+_NODE_INPUT, _NODE_OUTPUT, _NODE_OPERATOR, _NODE_ATTRIBUTE, _NODE_DOMAIN = 1, 2, 4, 5, 7
 _ATTRIBUTE_TENSORS, _ATTRIBUTE_GRAPHS, _ATTRIBUTE_SPARSE_TENSORS = (5, 10), (6, 11), (22, 23)
 _TENSOR_DIMS, _TENSOR_OUTSIDE, _TENSOR_LOCATION = 1, 13, 14
 _DOMAINS = (b"", b"ai.onnx")
 """Two names of the operators of ONNX itself."""
 _BRANCH = b"If"
 """Of the operators that hold graphs the one that runs each at most once; exported where a shape is not known."""
+_LOOP, _LENGTHS, _ONE_OF = b"Loop", b"Shape", b"Gather"
 _MAX_DEPTH = 8
 _NUMBERS_PER_BYTE = 2
 """The narrowest numbers of ONNX have four bits."""
@@ -45,9 +47,9 @@ def check_content(name: str, content: bytes) -> None:
         content: of the file.
 
     Raises:
-        BundleError: the graph is damaged, or has operators of another domain, loops, branches within branches beyond
-            measure, functions of its own, sparse tensors, tensors in other files or tensors that declare more numbers
-            than the file can hold.
+        BundleError: the graph is damaged, or has operators of another domain, loops but those over an axis, branches
+            within branches beyond measure, functions of its own, sparse tensors, tensors in other files or tensors that
+            declare more numbers than the file can hold.
     """
     budget = iter(range(_MAX_FIELDS))
     try:
@@ -74,29 +76,46 @@ def _in_graph(graph: memoryview, budget: Iterator[int], most: int, depth: int = 
         return
     for number, value in _fields(graph, budget):
         if number == _GRAPH_NODE:
-            yield from _in_node(_message(value), budget, most, depth)
+            yield from _in_node(_message(value), graph, budget, most, depth)
         elif number == _GRAPH_TENSOR:
             yield from _in_tensor(_message(value), budget, most)
         elif number == _GRAPH_SPARSE_TENSOR:
             yield "holds a sparse tensor, expected dense ones"
 
 
-def _in_node(node: memoryview, budget: Iterator[int], most: int, depth: int) -> Iterator[str]:
+def _in_node(node: memoryview, graph: memoryview, budget: Iterator[int], most: int, depth: int) -> Iterator[str]:
     fields = list(_fields(node, budget))
-    operators = [bytes(_message(value)[:40]) for number, value in fields if number == _NODE_OPERATOR]
-    shown = ascii(b" ".join(operators[:2]).decode(errors="replace"))
+    operators = _texts(fields, _NODE_OPERATOR)
+    ends = operators == [_BRANCH] or (operators == [_LOOP] and depth == 0 and _runs_over_an_axis(fields, graph, budget))
+    shown = ascii(b" ".join(operators[:2])[:40].decode(errors="replace"))
     for number, value in fields:
         if number == _NODE_DOMAIN and bytes(_message(value)[:100]) not in _DOMAINS:
             domain = bytes(_message(value)[:40]).decode(errors="replace")
             yield f"holds the operator {shown} of the domain {domain!a}, expected operators of ONNX alone"
         elif number == _NODE_ATTRIBUTE:
             for kind, part in _fields(_message(value), budget):
-                if kind in _ATTRIBUTE_GRAPHS and operators != [_BRANCH]:
-                    yield f"holds the operator {shown}, which may run a graph without an end, expected no loops"
+                if kind in _ATTRIBUTE_GRAPHS and not ends:
+                    yield f"holds the operator {shown}, which may run a graph without an end, expected no such loop"
                 elif kind in _ATTRIBUTE_GRAPHS:
                     yield from _in_graph(_message(part), budget, most, depth + 1)
                 else:
                     yield from _in_attribute(kind, part, budget, most)
+
+
+def _runs_over_an_axis(loop: list[tuple[int, int | memoryview]], graph: memoryview, budget: Iterator[int]) -> bool:
+    """Tell whether how often a loop runs at most is one of the lengths of an array of its graph."""
+    made_by: dict[bytes, tuple[list[bytes], bytes]] = {}
+    for number, value in _fields(graph, budget):
+        if number == _GRAPH_NODE:
+            fields = list(_fields(_message(value), budget))
+            source = next(iter(_texts(fields, _NODE_INPUT)), b"")
+            made_by |= dict.fromkeys(_texts(fields, _NODE_OUTPUT), (_texts(fields, _NODE_OPERATOR), source))
+    operators, source = made_by.get(next(iter(_texts(loop, _NODE_INPUT)), b""), ([], b""))
+    return operators == [_ONE_OF] and made_by.get(source, ([], b""))[0] == [_LENGTHS]
+
+
+def _texts(fields: list[tuple[int, int | memoryview]], wanted: int) -> list[bytes]:
+    return [bytes(_message(value)) for number, value in fields if number == wanted]
 
 
 def _in_attribute(number: int, value: int | memoryview, budget: Iterator[int], most: int) -> Iterator[str]:

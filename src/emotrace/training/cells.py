@@ -8,6 +8,8 @@ import os
 import threading
 import time
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -144,10 +146,17 @@ def is_done(study: Study, cell: Cell) -> bool:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
+    with _read_whole(path):
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         return {"origin": found["origin"], "commit": found["commit"], "result": _with_nan(found["result"])}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+
+
+@contextmanager
+def _read_whole(path: Path) -> Iterator[None]:
+    """Tell it where a result is not what was written there."""
+    try:
+        yield
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, OverflowError) as error:
         raise EmotraceError(f"{path} is damaged: delete its folder, and the cell is run again.") from error
 
 
@@ -231,44 +240,54 @@ def _train_system(study: Study, cell: SystemCell) -> None:
 def _in_all(folder: Path, seconds: float) -> float:
     """Return the seconds of training with those before a stop, and keep them."""
     path = folder / SECONDS
-    before = float(json.loads(path.read_text())) if path.exists() else 0.0
+    with _read_whole(path):
+        before = float(json.loads(path.read_text())) if path.exists() else 0.0
     write_text(path, json.dumps(before + seconds))
     return before + seconds
 
 
 def system_row(cell: SystemCell) -> Row:
     """Return the result of a finished cell."""
-    found = _read(cell.folder / RESULT)["result"]
-    return Row(
-        system=cell.key,
-        seed=cell.settings.seed,
-        fold=cell.fold,
-        figures={name: float(value) for name, value in found["figures"].items()},
-        intervals={name: (low, high) for name, (low, high) in found["intervals"].items()},
-        curves={
-            name: {int(share): (first, second) for share, (first, second) in curve.items()}
-            for name, curve in found["curves"].items()
-        },
-    )
+    path = cell.folder / RESULT
+    found = _read(path)["result"]
+    with _read_whole(path):
+        return Row(
+            system=cell.key,
+            seed=cell.settings.seed,
+            fold=cell.fold,
+            figures={name: float(value) for name, value in found["figures"].items()},
+            intervals={name: (float(low), float(high)) for name, (low, high) in found["intervals"].items()},
+            curves={
+                name: {int(share): (float(first), float(second)) for share, (first, second) in curve.items()}
+                for name, curve in found["curves"].items()
+            },
+        )
 
 
 def confusion(cell: SystemCell) -> list[list[int]]:
     """Return counts by true class (row) and told one of a finished cell; empty where the corpus has none."""
-    counts: list[list[int]] = _read(cell.folder / RESULT)["result"]["confusion"]
-    return counts
+    path = cell.folder / RESULT
+    found = _read(path)["result"]
+    with _read_whole(path):
+        return [[int(count) for count in row] for row in found["confusion"]]
 
 
 def weight_points(cell: SystemCell) -> dict[str, list[tuple[float, float]]]:
     """Return what the voice should weigh and what it weighed, by kind of hardship."""
-    points = _read(cell.folder / RESULT)["result"]["weight_points"]
-    return {kind: [(ideal, weight) for ideal, weight in pairs] for kind, pairs in points.items()}
+    path = cell.folder / RESULT
+    found = _read(path)["result"]
+    with _read_whole(path):
+        points = found["weight_points"]
+        return {kind: [(float(ideal), float(weight)) for ideal, weight in pairs] for kind, pairs in points.items()}
 
 
 def face_row(cell: FaceCell) -> StageOneRow:
     """Return the result of a finished cell."""
-    found = _read(cell.folder / RESULT)["result"]
-    curves = {name: tuple(found[name]) for name in ("r2_curve", "rmse_curve")}
-    return StageOneRow(**found | curves)
+    path = cell.folder / RESULT
+    found = _read(path)["result"]
+    with _read_whole(path):
+        curves = {name: tuple(found[name]) for name in ("r2_curve", "rmse_curve")}
+        return StageOneRow(**found | curves)
 
 
 def predictions(cell: SystemCell) -> dict[str, tuple[FloatArray, FloatArray]]:

@@ -73,7 +73,8 @@ people are told (Article 50).
 """
 
 _QUANTISED = """\
-The face network computes all convolutions but the first and the last with 8-bit integers, made from the trained network after the fusion was
+The face network computes all convolutions but the first and the last with 8-bit integers, \
+made from the trained network after the fusion was
 trained on it. The range of its activations was taken from {told.calibration_crops} training crops, every other one
 disturbed. The figures of before and after, on the validation images of FER+ and on {told.recordings} composed
 recordings of validation data:

@@ -1,5 +1,6 @@
 """The settings of a training run: named presets, or a YAML file of the same shape, with single values overridden."""
 
+import reprlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -9,6 +10,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from emotrace.errors import SettingsError
+
+MAX_BYTES = 65_536
+"""Of a file of settings, which has a few hundred: YAML of a megabyte takes a minute to read."""
 
 
 class Settings(BaseModel):
@@ -219,7 +223,7 @@ def override(settings: Kind, assignments: list[str]) -> Kind:
         _entry(node, key, path)
         try:
             node[key] = yaml.safe_load(text)
-        except yaml.YAMLError as error:
+        except Exception as error:  # see `read`
             raise SettingsError(f"--set {path}: {text!r} is no YAML value: {error}.") from error
     return _validated(type(settings), tree, "--set")
 
@@ -238,9 +242,16 @@ def read(kind: type[Kind], path: Path) -> Kind:
         SettingsError: the file is no YAML mapping, or a key or value is refused.
     """
     try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise SettingsError(f"{path} cannot be read as YAML settings: {error}.") from error
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            raise SettingsError(f"{path} has more than {MAX_BYTES:,} bytes: expected a file of settings.")
+        tree = yaml.safe_load(content.decode("utf-8-sig"))
+    except SettingsError:
+        raise
+    # A tag that does not fit its value, or lists within lists, make PyYAML raise errors of nearly any type.
+    except Exception as error:
+        raise SettingsError(f"{path} cannot be read as YAML settings: {error}. Correct it.") from error
     return _validated(kind, tree, str(path))
 
 
@@ -252,7 +263,8 @@ def _validated(kind: type[Kind], tree: object, source: str) -> Kind:
         key = ".".join(str(part) for part in first["loc"]) or "(whole file)"
         if first["type"] == "missing":
             raise SettingsError(f"{source}: {key} is missing.") from error
-        told = f"{source}: {key} = {first['input']!r} is refused: {first['msg']}."
+        # Shortened: an alias of YAML that stands for many makes a short file endless when it is written out.
+        told = f"{source}: {key} = {reprlib.repr(first['input'])} is refused: {first['msg']}."
         if first["type"] == "extra_forbidden":
             told = f"{source}: unknown key {key!r}; known here: {', '.join(_known(kind, first['loc']))}."
         raise SettingsError(told) from error

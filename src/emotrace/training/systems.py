@@ -144,7 +144,7 @@ def _start_from(system: nn.Module, name: str, weights: Path, settings: SystemSet
 def _clip_system(settings: SystemSettings, sizes: ClipSizes) -> nn.Module:
     model: Any = CLIP_SYSTEMS[settings.system]  # its own Config, which no type can say
     chosen: dict[str, object] = {"visual": settings.visual.backbone} if "face" in model.modalities else {}
-    if can_read_rows(settings):
+    if "audio" in {each.name for each in fields(model.Config)}:
         chosen["audio"] = settings.audio.backbone
     chosen |= {name: getattr(settings, name) for name in ABLATED.get(settings.system, ())}
     system: nn.Module = model(model.Config(sizes=sizes, scale=settings.scale, **chosen))
@@ -302,14 +302,26 @@ def load_system(folder: Path) -> SavedSystem:
     try:
         told = json.loads((folder / SYSTEM).read_text(encoding="utf-8"))
         settings = SystemSettings.model_validate(told["settings"])
-        system = build(_without_files(settings), _sizes(settings, told["sizes"]))
-        system.load_state_dict(read_tensors(folder / WEIGHTS))
+        bare, sizes, weights = _without_files(settings), _sizes(settings, told["sizes"]), read_tensors(folder / WEIGHTS)
+        _refuse_larger(bare, sizes, weights)
+        system = build(bare, sizes)
+        system.load_state_dict(weights)
         return SavedSystem(system.eval(), settings, int(told["label_delay_ticks"]), tuple(told["learnt"]))
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, EmotraceError) as error:
+    # Sizes that make no sense end in errors of nearly any type, each system's own.
+    except Exception as error:
         raise EmotraceError(
             f"{folder} holds no trained system that can be read: {' '.join(str(error).split())[:300]}. "
             "Expected a folder that `emotrace train` or `emotrace compare` wrote."
         ) from error
+
+
+def _refuse_larger(settings: SystemSettings, sizes: Sizes | ClipSizes, weights: Mapping[str, Tensor]) -> None:
+    """Refuse sizes that ask for more numbers than the file of weights holds, before room is made for them."""
+    with torch.device("meta"):
+        asked = sum(each.numel() for each in build(settings, sizes).state_dict().values())
+    held = sum(each.numel() for each in weights.values())
+    if asked > held:
+        raise ValueError(f"{SYSTEM} asks for {asked} numbers, but {WEIGHTS} holds {held}")
 
 
 def _sizes(settings: SystemSettings, told: dict[str, Any]) -> Sizes | ClipSizes:
