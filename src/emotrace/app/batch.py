@@ -29,11 +29,15 @@ class Means:
         workers: processes side by side; None for one per usable core.
         limits: of each job.
         again: whether what the ledger says is done is done anew.
+        engine: processes of this machine, or a Ray cluster's.
+        ray_address: of the cluster; None for RAY_ADDRESS, or one on this machine for the time of the run.
     """
 
     workers: int | None = None
     limits: Limits = field(default_factory=Limits)
     again: bool = False
+    engine: Literal["local", "ray"] = "local"
+    ray_address: str | None = None
 
     def num_workers(self, num_jobs: int) -> int:
         """Return how many processes are of use."""
@@ -51,6 +55,24 @@ def check_formats(formats: Sequence[str]) -> tuple[str, ...]:
     if "parquet" in formats and find_spec("pyarrow") is None:
         raise SettingsError("--format parquet needs pyarrow: run pip install 'emotrace[parquet]'.")
     return tuple(dict.fromkeys(formats))
+
+
+def check_engine(means: Means, *, debug: bool) -> None:
+    """Refuse what the engine cannot do.
+
+    Raises:
+        SettingsError: Ray is asked for and is not installed, or what does not go with it.
+    """
+    from importlib.util import find_spec
+
+    if means.engine != "ray":
+        if means.ray_address is not None:
+            raise SettingsError("--ray-address needs --engine ray.")
+        return
+    if debug:
+        raise SettingsError("--debug does the work in this process: leave --engine ray out.")
+    if find_spec("ray") is None:
+        raise SettingsError("--engine ray needs Ray: run pip install 'emotrace[ray]', on all nodes.")
 
 
 def run(jobs: Sequence[Job], wishes: Wishes, output: Path, means: Means, bars: Bars) -> Generator[Outcome, None, None]:
@@ -83,7 +105,7 @@ def run(jobs: Sequence[Job], wishes: Wishes, output: Path, means: Means, bars: B
                 yield Outcome(job.source, files, skipped=True)
             else:
                 tasks.append(Task(job, wishes, known.sha256 if known else None))
-        done = _here(tasks) if wishes.debug else _by_workers(tasks, means, bars)
+        done = _here(tasks) if wishes.debug else _by_workers(tasks, output, means, bars)
         with closing(done):
             for task, outcome in done:
                 book.enter(task.job, outcome)
@@ -95,13 +117,12 @@ def _here(tasks: Sequence[Task]) -> Generator[tuple[Task, Outcome], None, None]:
         yield task, do(task, lambda sign: None)
 
 
-def _by_workers(tasks: Sequence[Task], means: Means, bars: Bars) -> Generator[tuple[Task, Outcome], None, None]:
-    num_workers = means.num_workers(len(tasks))
-    threads: Literal[1] | None = 1 if num_workers > 1 else None
-    told = [replace(task, wishes=replace(task.wishes, num_threads=threads)) for task in tasks]
+def _by_workers(
+    tasks: Sequence[Task], output: Path, means: Means, bars: Bars
+) -> Generator[tuple[Task, Outcome], None, None]:
     running: set[int] = set()
     try:
-        with closing(supervise(do, told, num_workers, means.limits)) as events:
+        with closing(_events(tasks, output, means)) as events:
             for event in events:
                 if isinstance(event, Begun):
                     running.add(event.number)
@@ -116,6 +137,26 @@ def _by_workers(tasks: Sequence[Task], means: Means, bars: Bars) -> Generator[tu
     finally:
         for number in running:  # their workers were killed
             _clear(tasks[number])
+
+
+def _events(tasks: Sequence[Task], output: Path, means: Means) -> Generator[Begun | Told | Ended[Outcome], None, None]:
+    if means.engine == "ray":
+        # Read when Ray is imported: lines that it would print on stdout, among our results, and what it would report.
+        os.environ |= {"RAY_DEDUP_LOGS": "1", "RAY_DEDUP_LOGS_ALLOW_REGEX": "", "RAY_DEDUP_LOGS_SKIP_REGEX": "^"}
+        os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+        from emotrace.app.ray_engine import spread
+
+        # Each node would look by itself which detector it has.
+        alike = [replace(task, wishes=_for_any_node(task.wishes)) for task in tasks]
+        return spread(alike, means.workers, means.limits, means.ray_address, output)
+    num_workers = means.num_workers(len(tasks))
+    threads: Literal[1] | None = 1 if num_workers > 1 else None
+    told = [replace(task, wishes=replace(task.wishes, num_threads=threads)) for task in tasks]
+    return supervise(do, told, num_workers, means.limits)
+
+
+def _for_any_node(wishes: Wishes) -> Wishes:
+    return replace(wishes, num_threads=1, detector=_detector(wishes))
 
 
 def _outcome(task: Task, event: Ended[Outcome]) -> Outcome:
@@ -195,14 +236,19 @@ class _Book:
 
 def _digest(wishes: Wishes) -> str:
     """Return 16 hex digits of what changes the results, but for the formats: a file is there or it is not."""
+    turns = None if wishes.turns is None else [asdict(turn) for turn in wishes.turns]
+    said = (wishes.only, wishes.people, _detector(wishes), wishes.dialogue, turns, wishes.explain)
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _detector(wishes: Wishes) -> Literal["auto", "yunet", "haar"]:
+    """Return the one that will run; "auto" where none does."""
     detector = wishes.detector or wishes.bundle.recipe.video.detector
     if detector == "auto" and wishes.only != "voice":
         from emotrace.downloads import YUNET
 
-        detector = "yunet" if YUNET.path.is_file() else "haar"
-    turns = None if wishes.turns is None else [asdict(turn) for turn in wishes.turns]
-    said = (wishes.only, wishes.people, detector, wishes.dialogue, turns, wishes.explain)
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
+        return "yunet" if YUNET.path.is_file() else "haar"
+    return detector
 
 
 def _size(path: Path) -> int | None:

@@ -63,6 +63,13 @@ class People(StrEnum):
     all = "all"
 
 
+class Engine(StrEnum):
+    """Who does the work."""
+
+    local = "local"
+    ray = "ray"
+
+
 class Fetchable(StrEnum):
     """Files that are not in the package."""
 
@@ -90,6 +97,7 @@ BundleName = Annotated[str, typer.Option("--bundle", help="Name of a bundle, or 
 
 def main() -> None:
     """Run the command line."""
+    console.stand_in_for_closed_streams()
     app()
 
 
@@ -147,6 +155,11 @@ def analyze(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Recordings that are analysed side by side; one per core without it.")
     ] = None,
+    engine: Annotated[Engine, typer.Option(help="Who does it: this machine, or a Ray cluster.")] = Engine.local,
+    ray_address: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="Of the Ray cluster; RAY_ADDRESS or this machine without."),
+    ] = None,
     max_memory: Annotated[
         int, typer.Option(min=256, metavar="MB", help="Of one recording, where the system can bound it (Linux).")
     ] = DEFAULT_MEMORY_MEGABYTES,
@@ -186,7 +199,9 @@ def analyze(
             skip_existing=skip_existing,
             debug=debug,
         )
-        means = batch.Means(workers=workers, limits=Limits(max_memory, max_minutes), again=again)
+        limits = Limits(max_memory, max_minutes)
+        means = batch.Means(workers, limits, again=again, engine=engine.value, ray_address=ray_address)
+        batch.check_engine(means, debug=debug)
         outcomes: dict[Path, Outcome] = {}
         try:
             with (

@@ -1,11 +1,10 @@
 """A media file -> a timeline. What `emotrace analyze` and `emotrace.analyze` run."""
 
-from collections import Counter
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -15,11 +14,9 @@ from emotrace.bundle import Bundle, load_bundle
 from emotrace.errors import MediaError
 from emotrace.features.extract import Source, extract, extract_people
 from emotrace.features.faces import Detector, make_detector
-from emotrace.features.people import MAX_PERSONS
 from emotrace.features.sources import ReadingAhead, Watched
-from emotrace.inference.session import Estimates, Session
-from emotrace.inference.system_session import SystemSession, open_session
-from emotrace.labels import EMOTIONS
+from emotrace.inference.rows import Rows
+from emotrace.inference.system_session import open_session
 from emotrace.media import Clip, VideoFrame, open_clip
 from emotrace.timeline import (
     NO_AUDIO_TRACK,
@@ -99,32 +96,25 @@ def analyze(
                 people=people,
             ),
         )
-        parts: list[Timeline] = []
-        speech: list[BoolArray] = []
-        states = _States(session)
+        rows = Rows(session, provisional)
         source = clip if watch is None else Watched(clip, watch)
         blocks = stack.enter_context(closing(_blocks(source, loaded, finder, only, people, num_threads)))
         for persons in blocks:
-            columns = [_columns(features, states.run(features, people)) for features in persons]
-            order = np.lexsort([np.concatenate([each[name] for each in columns]) for name in ("person", "time")])
-            joined = {name: np.concatenate([each[name] for each in columns])[order] for name in columns[0]}
-            end = float(joined["time"][-1] + 1 / loaded.recipe.label_rate_hz)
-            parts.append(Timeline(joined, replace(provisional, duration_seconds=end)))
-            speech.append(np.concatenate([features.speech for features in persons])[order])
+            part = rows.add(persons)
             if on_part is not None:
-                on_part(parts[-1])
+                on_part(part)
             if progress is not None:
-                progress(float(joined["time"][-1]), clip.info.duration_seconds)
-        rows = Timeline.concatenate(parts)
-        duration = _duration(clip, rows)
+                progress(float(part["time"][-1]), clip.info.duration_seconds)
+        whole = rows.whole()
+        duration = _duration(clip, whole)
         metadata = replace(
             provisional,
             duration_seconds=duration,
-            problems=(*clip.problems, *_what_is_not_told(loaded, rows)),
-            gaps=_gaps(clip, rows, np.concatenate(speech), duration),
-            clip_probabilities=states.classes(),
+            problems=(*clip.problems, *_what_is_not_told(loaded, whole)),
+            gaps=_gaps(clip, whole, rows.speech(), duration),
+            clip_probabilities=rows.classes(),
         )
-    return Timeline(rows.columns, metadata)
+    return Timeline(whole.columns, metadata)
 
 
 def _what_is_not_told(bundle: Bundle, rows: Timeline) -> list[str]:
@@ -150,33 +140,6 @@ def _blocks(
     else:
         blocks = ((each,) for each in extract(source, bundle.recipe, finder, hear=only != "face"))
     return blocks if num_threads == 1 else ahead(blocks, _BLOCKS_AHEAD)
-
-
-class _States:
-    """What the session carries for each person; for one that was not met for long, it begins anew."""
-
-    def __init__(self, session: Session | SystemSession) -> None:
-        self._session: Any = session
-        # Each kind of session has states of its own, which nobody else looks into.
-        self._states: dict[int, Any] = {}
-        self._num_ticks: Counter[int] = Counter()
-
-    def run(self, features: Features, people: str) -> Estimates:
-        person = int(features.person[0]) if people == "all" else 0  # the main person's number may change
-        before = self._states.pop(person, None)
-        if before is None:
-            before = self._session.initial_state()
-        found: tuple[Estimates, Any] = self._session.run(features, before)
-        self._states[person] = found[1]  # now the last one
-        self._num_ticks[person] += len(features.times)
-        for other in list(self._states)[: -MAX_PERSONS - 1]:
-            del self._states[other]
-        return found[0]
-
-    def classes(self) -> dict[str, float]:
-        """Return those of the recording as a whole, as far as its main person is seen and heard."""
-        longest = max(self._states, key=lambda person: (self._num_ticks[person], -person), default=None)
-        return {} if longest is None else self._session.classes(self._states[longest])
 
 
 def _check(clip: Clip, only: str | None) -> None:
@@ -226,19 +189,3 @@ def _closed(present: BoolArray, rate_hz: float) -> BoolArray:
         if stop - start < longest:
             out[start:stop] = True
     return out
-
-
-def _columns(features: Features, estimates: Estimates) -> dict[str, np.ndarray]:
-    return {
-        "time": features.times,
-        "person": features.person,
-        "arousal": estimates.arousal,
-        "valence": estimates.valence,
-        **{emotion: estimates.emotions[:, place] for place, emotion in enumerate(EMOTIONS)},
-        "audio_weight": estimates.audio_weight,
-        "video_weight": 1 - estimates.audio_weight,
-        "speech_energy": features.speech_energy,
-        "face_detected": features.face_detected,
-        "face_confidence": features.face_confidence,
-        **{f"face_{name}": features.face_box[:, place] for place, name in enumerate(("x", "y", "width", "height"))},
-    }
