@@ -5,12 +5,13 @@ DATA ?=
 OUTPUT ?= runs/default
 RESULTS ?=
 PEER ?=
+MINUTES ?= 60
 STEPS ?= now
 # On a small machine threads of two test workers would only fight each other.
 export OMP_NUM_THREADS ?= 1
 
 CHROMIUM ?= chromium
-.PHONY: help env demo test bench bench-lengths bench-steps results systems-page picture train-default clean
+.PHONY: help env demo test bench bench-lengths bench-steps soak results systems-page picture train-default clean
 
 help:
 	@echo "make demo                     a generated clip, its trace and the report (runtime alone, no torch)"
@@ -19,6 +20,7 @@ help:
 	@echo "make bench [DATA=DIR] [PEER=PYTHON]   speed, stages, memory and size; PEER is an interpreter that has fer"
 	@echo "make bench-lengths            memory and time over the length of a recording (hours)"
 	@echo "make bench-steps STEPS='COMMIT=WHY ...'   the speed of earlier commits, in one run"
+	@echo "make soak [MINUTES=60]        faults at random moments, hostile files, long tests, fuzzing: docs/reliability.md"
 	@echo "make results DATA=DIR         every figure of docs/results.md, measured again (hours)"
 	@echo "make systems-page             the tables of docs/systems.md; RESULTS='FILE ...', results.csv, fills in figures"
 	@echo "make picture                  the README's picture of a report (needs Chromium)"
@@ -56,6 +58,12 @@ bench-lengths: env .venv-demo/.installed
 
 bench-steps: env .venv-demo/.installed
 	env -u OMP_NUM_THREADS $(BIN)/python -m benchmarks.steps --runtime .venv-demo $(STEPS)
+
+# The page is written also where the soak found something.
+soak: env
+	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt atheris || echo 'no fuzzing: atheris is not there'
+	status=0; $(BIN)/python -m benchmarks.soak --minutes $(MINUTES) --report runs/soak.json || status=$$?; \
+		$(BIN)/python -m benchmarks.reliability runs/soak.json && exit $$status
 
 results: env
 	@test -n '$(DATA)' || { echo 'make results needs DATA=DIR, the folder with ferplus, ravdess, nemo and emogator'; exit 2; }

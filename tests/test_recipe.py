@@ -24,6 +24,7 @@ CHANGES: list[dict[str, Any]] = [
     {"video": {"crop_size": 64}},
     {"video": {"haar_geometry": {"scale": 1.2, "shift_y": 0.0}}},
     {"video": {"yunet_geometry": {"scale": 0.99, "shift_y": 0.1}}},
+    {"video": {"search_rate_hz": 2.0}},
     {"video": {"face_hold_seconds": 0.5}},
     {"video": {"switch_seconds": 2.0}},
 ]

@@ -166,14 +166,24 @@ def composed_figures(
     split: str,
     only: Only,
     *,
-    count: int = COMPOSED_COUNT,
-    under: Mapping[str, Conditions] = CONDITIONS,
+    count: int | None = None,
+    under: Mapping[str, Conditions] | None = None,
 ) -> Figures:
-    """Return figures on composed recordings under each of the conditions; the same recordings every time."""
+    """Return figures on composed recordings under each of the conditions; the same recordings every time.
+
+    Args:
+        session: of the bundle.
+        root: folder of the corpora.
+        split: whose faces and voices are put together.
+        only: one modality alone.
+        count: of recordings; `COMPOSED_COUNT` if not given.
+        under: the conditions; all of `CONDITIONS` if not given.
+    """
+    count = COMPOSED_COUNT if count is None else count
     material = composed_material(root, split)
     recipe = session.bundle.recipe
     figures: Figures = {"recordings": count}
-    for name, conditions in under.items():
+    for name, conditions in (CONDITIONS if under is None else under).items():
         compositions = [
             compose(material, recipe, np.random.default_rng((COMPOSED_SEED, number)), conditions)
             for number in range(count)

@@ -17,7 +17,7 @@ from av.video.stream import VideoStream
 
 from emotrace.errors import MediaError
 from emotrace.media_audio import SoundTrack
-from emotrace.media_container import ADVICE, MAX_PIXELS, Streams, missing_end, open_container
+from emotrace.media_container import ADVICE, MAX_PIXELS, Streams, check_memory, missing_end, open_container
 from emotrace.media_picture import Box, Orientation, VideoFrame
 from emotrace.media_reading import MAX_READ_ERRORS_IN_A_ROW, Reading
 from emotrace.types import AudioChunk
@@ -159,6 +159,7 @@ def _upright_size(container: InputContainer, video: VideoStream | None) -> tuple
             for picture in video.codec_context.decode(packet):
                 first = VideoFrame(0.0, picture, Orientation.of(picture))
                 return first.width, first.height
-    except (av.FFmpegError, OSError):
-        pass  # `read` goes on after damage and reports it; here the header's size is the best there is
+    except (av.FFmpegError, OSError) as error:
+        check_memory(error, video)
+        # `read` goes on after damage and reports it; here the header's size is the best there is
     return video.width, video.height

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import av
+import numpy as np
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.stream import Disposition
@@ -22,6 +23,8 @@ MAX_PIXELS = 8192 * 4352
 MAX_CHANNELS = 64
 MAX_THREADS = 4
 _DECODING_BYTES = 256 * 2**20
+_ROOM_BYTES = 64 * 2**20
+"""What reading on takes at least: the stacks of the decoder's threads, a few pictures."""
 _CONTAINERS = (
     "mov,matroska,webm,avi,flv,live_flv,mpegts,mpeg,mpegvideo,asf,rm,nut,mxf,gxf,dv,wtv,ivf,obu,h264,hevc,m4v,mjpeg,"
     "gif,apng,wav,w64,rf64,aiff,caf,au,mp3,aac,ac3,eac3,dts,flac,ogg,opus,amr,amrnb,amrwb,ape,wv,tta,tak,mpc,mpc8,3dostr"
@@ -57,6 +60,7 @@ def open_container(path: Path, stack: ExitStack) -> InputContainer:
             io_open=_refuse_to_open,
         )
     except (av.FFmpegError, OSError, ValueError) as error:
+        check_memory(error)
         raise MediaError(f"{path} {_looks_like(path)}. {ADVICE}") from error
     stack.callback(container.close)
     return container
@@ -176,9 +180,26 @@ def can_be_shown(pixel_format: str) -> bool:
         return False
     try:
         av.VideoFrame(16, 16, pixel_format).reformat(width=8, height=8, format="rgb24", interpolation="AREA")
-    except (av.FFmpegError, ValueError):
+    except (av.FFmpegError, ValueError) as error:
+        check_memory(error)
         return False
     return True
+
+
+def check_memory(error: Exception, stream: AudioStream | VideoStream | None = None) -> None:
+    """Return where an error comes from the file, and not from want of memory, which is no damage and must be told.
+
+    What FFmpeg says is no answer: it calls a picture damaged that it got no memory for, and says that it lacks memory
+    where a damaged header asks for absurdly much. So the question is whether there is room now.
+
+    Raises:
+        MemoryError: there is none for a few more pictures of the stream.
+    """
+    room = _ROOM_BYTES + (0 if stream is None else 2 * _picture_bytes(stream))
+    try:
+        np.empty(room, np.uint8)  # is not touched, so it costs nothing
+    except MemoryError:
+        raise MemoryError(f"{error}, with less than {room >> 20} MiB of memory left") from error
 
 
 def _picture_bytes(stream: AudioStream | VideoStream) -> int:

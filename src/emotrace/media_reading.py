@@ -16,6 +16,7 @@ from emotrace.media_container import (
     MAX_PIXELS,
     Streams,
     can_be_shown,
+    check_memory,
     is_heavy,
     num_threads,
     too_large,
@@ -122,7 +123,8 @@ class Reading:
                     if packet.size:  # an empty packet would end the decoder
                         yield packet
                 return
-            except (av.FFmpegError, OSError):
+            except (av.FFmpegError, OSError) as error:
+                check_memory(error)
                 errors_in_a_row += 1
                 self._damage["unreadable packet"] += 1
 
@@ -131,7 +133,8 @@ class Reading:
             if packet is not None and packet.size > MAX_PACKET_BYTES:
                 raise ValueError(f"a packet of {packet.size} bytes")
             frames = stream.codec_context.decode(packet)
-        except (av.FFmpegError, ValueError):
+        except (av.FFmpegError, ValueError) as error:
+            check_memory(error, stream)
             self._damage[f"damaged {stream.type} packet"] += 1
             if stream is self._streams.audio:
                 yield from self._counted(self._track.close_run())
@@ -178,7 +181,8 @@ class Reading:
                 raise ValueError(f"{num_channels} channels")
             samples = mixed(self._packing.packed(frame).to_ndarray(), num_channels, self._track.num_channels)
             yield from self._counted(self._track.push(seconds, samples, frame.sample_rate))
-        except (av.FFmpegError, ValueError):
+        except (av.FFmpegError, ValueError) as error:
+            check_memory(error)
             self._damage["malformed sound block"] += 1
 
     def _counted(self, chunks: Iterator[AudioChunk]) -> Iterator[AudioChunk]:
@@ -187,6 +191,8 @@ class Reading:
             yield chunk
 
     def _picture(self, picture: av.VideoFrame, seconds: float | None) -> Iterator[VideoFrame]:
+        if picture.is_corrupt:
+            check_memory(ValueError("a picture that is not whole"), self._streams.video)
         if picture.is_corrupt or too_large(picture.width, picture.height):
             self._damage["damaged picture"] += 1
             return

@@ -92,6 +92,7 @@ SMALL = ["compare", "all", "--corpus", "synthetic", "--small", "--seeds", "1"]
 """Every key on a generated corpus."""
 
 
+@pytest.mark.slow
 def test_every_system_learns_from_a_generated_corpus_and_its_checkpoint_reloads(tmp_path: Path) -> None:
     """One test for all that a finished comparison shows, as it takes a minute or two to make."""
     compared = tmp_path / "compared"

@@ -173,7 +173,7 @@ def test_events_are_found_in_their_seconds(tmp_path: Path) -> None:
     counts = {"trainSet.txt": 3, "valSet.txt": 1, "testSet.txt": 1}
     root = write_ave(tmp_path / "corpus", clips=True, categories=tuple(CATEGORIES)[:2], counts=counts)
     made = Made("ave", root, tmp_path / "out")
-    settings = ["epochs=30", "patience=30", "batch_size=3", "learning_rate=0.003"]
+    settings = ["epochs=60", "patience=60", "batch_size=3", "learning_rate=0.003"]
     key = "positive-sample-propagation"
     found = starting.train(key, "ave", root, made.output, settings, small=False, protocol=None)
     assert float(str(found["segment_accuracy"])) > 0.8

@@ -6,14 +6,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Literal
 
 import typer
 
 from emotrace.app.limits import lacks_memory
-from emotrace.errors import EmotraceError, SettingsError
+from emotrace.errors import BundleError, EmotraceError, SettingsError
 
 FAILED = 1
 WRONG_USAGE = 2
@@ -37,7 +37,7 @@ class StoppedError(BaseException):
 
 @contextmanager
 def signals_raised() -> Iterator[None]:
-    """Raise `StoppedError` on SIGINT and SIGTERM, once: what has to be put in order then is not interrupted again."""
+    """Raise `StoppedError` on SIGINT, SIGTERM and SIGHUP, once: who puts things in order then is not interrupted."""
     if threading.current_thread() is not threading.main_thread():  # Python handles signals there
         yield
         return
@@ -48,7 +48,8 @@ def signals_raised() -> Iterator[None]:
         raise StoppedError(number)
 
     # What is ignored stays so: a shell without job control has its background processes ignore SIGINT.
-    known = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+    known = {number: signal.getsignal(number) for number in numbers}
     before = {number: handler for number, handler in known.items() if handler != signal.SIG_IGN}
     try:
         for number in before:
@@ -59,17 +60,30 @@ def signals_raised() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def stand_in_for_closed_streams() -> None:
+    """Open /dev/null where a stream was closed, as by `2>&-`: else the next file, a ledger, would get its number."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free, which is this
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "w" if number else "r", encoding="utf-8", closefd=False))  # noqa: SIM115
+
+
 def note(text: str) -> None:
     """Print one line on stderr; line breaks inside, as third parties like them, become blanks."""
-    typer.echo(" ".join(text.split()), err=True)
+    with suppress(OSError):  # a terminal that is gone, or a full disk: nobody is left to be told
+        typer.echo(" ".join(text.split()), err=True)
 
 
 def reason(error: BaseException) -> str:
     """Return one line that says what went wrong: our own message, or the type of an error nobody foresaw."""
+    foreseen = isinstance(error, EmotraceError) and not isinstance(error, BundleError)  # which quotes ONNX Runtime
+    if not foreseen and (isinstance(error, MemoryError) or lacks_memory(str(error))):
+        return _NOT_ENOUGH_MEMORY
     if isinstance(error, EmotraceError):
         return str(error)
-    if isinstance(error, MemoryError) or lacks_memory(str(error)):
-        return _NOT_ENOUGH_MEMORY
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{error.strerror or error}"

@@ -58,7 +58,7 @@ class Ledger:
 
     def __init__(self, path: Path, file: IO[bytes], targets: Collection[str]) -> None:
         """Use `open_ledger` instead."""
-        self._file = file
+        self._path, self._file = path, file
         self._lines: dict[str, Line] = {}
         self._is_torn = False
         wanted = set(targets)
@@ -79,6 +79,8 @@ class Ledger:
         Raises:
             OSError: it cannot be written; the next run will do the job again.
         """
+        if not self._is_there():
+            raise OSError(errno.ENOENT, "the folder of the results was removed or replaced meanwhile")
         text = (b"\n" if self._is_torn else b"") + line.model_dump_json().encode() + b"\n"
         self._is_torn = True
         if self._file.write(text) != len(text):
@@ -86,6 +88,13 @@ class Ledger:
         os.fsync(self._file.fileno())
         self._is_torn = False
         self._lines[line.target] = line
+
+    def _is_there(self) -> bool:
+        """Return whether who comes next will find this file, and no other, under its name."""
+        try:
+            return os.path.samestat(os.fstat(self._file.fileno()), os.stat(self._path))
+        except OSError:
+            return False
 
     def _whole_lines(self, stored: IO[bytes]) -> Iterator[bytes]:
         """Yield lines in bounded memory: of one that is too long its beginning, of a torn one what is there."""

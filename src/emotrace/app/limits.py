@@ -15,7 +15,16 @@ SILENCE_SECONDS = 300.0
 DEFAULT_MEMORY_MEGABYTES = 4096
 _CROWDED = 0.5
 """Share of the memory that a worker may still hold after a file; with more it is replaced."""
-_OUT_OF_MEMORY = ("bad_alloc", "memoryerror", "cannot allocate memory", "out of memory", "failed to allocate")
+_OUT_OF_MEMORY = (
+    "bad_alloc",
+    "memoryerror",
+    "cannot allocate memory",
+    "out of memory",
+    "failed to allocate",
+    "failed to map segment",  # of a library that is loaded
+    "resource temporarily unavailable",  # a thread, whose stack is memory too
+    "can't start new thread",
+)
 _DAMAGE = frozenset({signal.SIGSEGV, signal.SIGABRT, signal.SIGFPE, signal.SIGILL} | {getattr(signal, "SIGBUS", 0)})
 _STATUS = Path("/proc/self/status")
 
@@ -108,7 +117,7 @@ def words_of_death(exit_code: int | None, said: str, limits: Limits) -> str:
     if -exit_code in _DAMAGE:
         return (
             f"the worker died of {name} while reading it: "
-            "the file is damaged in a way that the decoder does not survive"
+            "the file is damaged in a way that the decoder does not survive, or needs more memory"
         )
     return f"the worker was ended by {name} while reading it"
 
