@@ -150,8 +150,10 @@ def mixed(samples: NDArray[Any], source_channels: int, num_channels: int) -> Flo
     if samples.dtype.kind in "iu":
         scale = 1.0 / 2 ** (8 * samples.dtype.itemsize - 1)
         offset = 1.0 if samples.dtype.kind == "u" else 0.0
-    else:
+    elif not np.abs(planar).max(initial=0.0) <= _LOUDEST:  # too loud, or no numbers
         planar = np.clip(np.nan_to_num(planar, nan=0.0, posinf=0.0, neginf=0.0), -_LOUDEST, _LOUDEST)
+    if planar.dtype.kind == "f" and source_channels == num_channels == 1:
+        return np.asarray(planar[0], dtype=np.float32)
     if num_channels == 2 == source_channels:
         return np.asarray(planar.T * scale - offset, dtype=np.float32)
     total = planar[0].astype(np.float64)

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from emotrace.app import doing
 from emotrace.app.bars import Bars
 from emotrace.app.console import note, reason
 from emotrace.app.content import Content, stamp
@@ -16,7 +17,7 @@ from emotrace.app.inputs import PARTIAL_SUFFIX, Job, rows_kept
 from emotrace.app.job import Outcome, Task, Wishes, do, result_files
 from emotrace.app.ledger import Ledger, Line, open_ledger
 from emotrace.app.limits import Limits, usable_cores
-from emotrace.app.workers import Begun, Ended, Told, supervise
+from emotrace.app.workers import Begun, Ended, Told, Worker, supervise
 from emotrace.errors import SettingsError
 from emotrace.writing import remove_leftovers
 
@@ -29,6 +30,7 @@ class Means:
         workers: processes side by side; None for one per usable core.
         limits: of each job.
         again: whether what the ledger says is done is done anew.
+        early: a worker that was started before the options were read; whoever started it ends it.
         engine: processes of this machine, or a Ray cluster's.
         ray_address: of the cluster; None for RAY_ADDRESS, or one on this machine for the time of the run.
     """
@@ -38,6 +40,7 @@ class Means:
     again: bool = False
     engine: Literal["local", "ray"] = "local"
     ray_address: str | None = None
+    early: Worker | None = None
 
     def num_workers(self, num_jobs: int) -> int:
         """Return how many processes are of use."""
@@ -152,7 +155,7 @@ def _events(tasks: Sequence[Task], output: Path, means: Means) -> Generator[Begu
     num_workers = means.num_workers(len(tasks))
     threads: Literal[1] | None = 1 if num_workers > 1 else None
     told = [replace(task, wishes=replace(task.wishes, num_threads=threads)) for task in tasks]
-    return supervise(do, told, num_workers, means.limits)
+    return supervise(doing.do, told, num_workers, means.limits, means.early, doing.prepare)
 
 
 def _for_any_node(wishes: Wishes) -> Wishes:

@@ -4,17 +4,19 @@ Only typer is imported here, so that `emotrace --help` is instant; each command 
 """
 
 import json
-from contextlib import closing
+import os
+from contextlib import ExitStack, closing
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from emotrace.app import console
+from emotrace.app import console, doing
 from emotrace.app.corpora_commands import corpora_app
 from emotrace.app.limits import DEFAULT_MEMORY_MEGABYTES, Limits
 from emotrace.app.options import AsJson, Debug
+from emotrace.app.workers import Worker
 
 if TYPE_CHECKING:
     from emotrace.app.job import Outcome
@@ -97,6 +99,8 @@ BundleName = Annotated[str, typer.Option("--bundle", help="Name of a bundle, or 
 
 def main() -> None:
     """Run the command line."""
+    # Of numpy's own: on matrices as small as ours they only wait for each other, and take the cores from the decoder.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     console.stand_in_for_closed_streams()
     app()
 
@@ -173,7 +177,12 @@ def analyze(
 
     Exit status: 0 all done, 1 some inputs failed (each is named with its reason), 2 wrong usage.
     """
-    with console.errors_as_lines(debug):
+    limits = Limits(max_memory, max_minutes)
+    with console.errors_as_lines(debug), ExitStack() as stack:
+        early = None
+        if engine is Engine.local and not debug:  # it imports what it needs while the options are looked at
+            early = Worker(doing.do, limits, doing.prepare)
+            stack.callback(early.end)
         from emotrace.app import bars, batch, failures, further
         from emotrace.app.inputs import find_jobs
         from emotrace.app.job import Wishes
@@ -199,8 +208,7 @@ def analyze(
             skip_existing=skip_existing,
             debug=debug,
         )
-        limits = Limits(max_memory, max_minutes)
-        means = batch.Means(workers, limits, again=again, engine=engine.value, ray_address=ray_address)
+        means = batch.Means(workers, limits, again, engine.value, ray_address, early)
         batch.check_engine(means, debug=debug)
         outcomes: dict[Path, Outcome] = {}
         try:

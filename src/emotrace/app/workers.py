@@ -76,7 +76,12 @@ class Ended(Generic[AnswerT]):
 
 
 def supervise(
-    function: Callable[[TaskT, Tell], AnswerT], tasks: Sequence[TaskT], num_workers: int, limits: Limits
+    function: Callable[[TaskT, Tell], AnswerT],
+    tasks: Sequence[TaskT],
+    num_workers: int,
+    limits: Limits,
+    early: "Worker | None" = None,
+    prepare: Callable[[], None] | None = None,
 ) -> Generator[Begun | Told | Ended[AnswerT], None, None]:
     """Yield what happens to the tasks, in the order of time; closing the iterator ends the workers.
 
@@ -85,12 +90,14 @@ def supervise(
         tasks: picklable, as are the answers.
         num_workers: processes side by side.
         limits: of each task.
+        early: a worker of the same function, limits and preparation that was started before.
+        prepare: of a module; called in every worker before its first task.
 
     Raises:
         EmotraceError: workers cannot be started.
     """
     waiting = deque(enumerate(tasks))
-    workers: list[_Worker] = []
+    workers = [] if early is None else [early]
     in_vain = 0
     try:
         while waiting or any(worker.number is not None for worker in workers):
@@ -101,7 +108,7 @@ def supervise(
                     yield Begun(number)
             idle = sum(worker.number is None for worker in workers)
             wanted = min(num_workers - len(workers), len(waiting) - idle) if in_vain < _STARTS_IN_VAIN else 0
-            workers += [_Worker(function, limits) for _ in range(wanted)]
+            workers += [Worker(function, limits, prepare) for _ in range(wanted)]
             connection.wait([each for worker in workers for each in worker.watched], _next_look(workers))
             for worker in workers:
                 yield from worker.events()
@@ -116,13 +123,13 @@ def supervise(
             worker.end()
 
 
-def _next_look(workers: "Sequence[_Worker]") -> float:
+def _next_look(workers: "Sequence[Worker]") -> float:
     """Return the seconds until a limit may be reached."""
     return min(_LONGEST_WAIT_SECONDS, max(0.0, min(worker.deadline for worker in workers) - time.monotonic()))
 
 
-class _Worker:
-    """One process as the parent sees it.
+class Worker:
+    """One process as the parent sees it; who starts one early ends it.
 
     Attributes:
         number: of the task that it has; None while it has none.
@@ -131,11 +138,22 @@ class _Worker:
         deadline: monotonic seconds after which it is taken to hang, or its task to take too long.
     """
 
-    def __init__(self, function: Callable[[Any, Tell], Any], limits: Limits) -> None:
+    def __init__(
+        self, function: Callable[[Any, Tell], Any], limits: Limits, prepare: Callable[[], None] | None = None
+    ) -> None:
+        """Start it.
+
+        Args:
+            function: of a module; does a task.
+            limits: of each task.
+            prepare: of a module; called before the first task is taken.
+        """
         context = get_context("spawn")
         self._line, theirs = context.Pipe()
         self._stderr, their_stderr = context.Pipe(duplex=False)
-        self._process = context.Process(target=_serve, args=(theirs, their_stderr, function, limits), daemon=True)
+        self._process = context.Process(
+            target=_serve, args=(theirs, their_stderr, function, limits, prepare), daemon=True
+        )
         with _interrupts_held():
             self._process.start()
         theirs.close()
@@ -268,7 +286,9 @@ def _interrupts_held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _serve(line: Any, stderr: Any, function: Callable[[Any, Tell], Any], limits: Limits) -> None:
+def _serve(
+    line: Any, stderr: Any, function: Callable[[Any, Tell], Any], limits: Limits, prepare: Callable[[], None] | None
+) -> None:
     """Take one task after the other until the line is closed. Runs in the worker."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _end_with_parent()
@@ -276,6 +296,8 @@ def _serve(line: Any, stderr: Any, function: Callable[[Any, Tell], Any], limits:
         os.dup2(stderr.fileno(), 2)
         stderr.close()
     confine(limits)
+    if prepare is not None:
+        prepare()
     line.send(_READY)
     while True:
         try:

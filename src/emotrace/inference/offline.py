@@ -38,6 +38,9 @@ NO_WEIGHTS = "the system of this bundle does not weigh voice against face, so th
 Progress = Callable[[float, float | None], None]
 """Called with the seconds of media done and the duration, None where the file does not say."""
 _BLOCKS_AHEAD = 1
+_BLOCK_SECONDS = 10.0
+_SOUND_BLOCK_SECONDS = 30.0
+"""Without pictures a block is done in a moment, and every block hears three seconds again."""
 OnPart = Callable[[Timeline], None]
 """Called with the rows of every block as soon as they are known; joined, they are the rows of the whole."""
 
@@ -135,10 +138,13 @@ def _blocks(
     if num_threads != 1:
         source = ReadingAhead(source)
     blocks: Generator[tuple[Features, ...], None, None]
+    hear, seen = only != "face", finder is not None and source.info.has_video
+    seconds = _BLOCK_SECONDS if seen else _SOUND_BLOCK_SECONDS
     if people == "all" and finder is not None:
-        blocks = extract_people(source, bundle.recipe, finder, hear=only != "face")
+        blocks = extract_people(source, bundle.recipe, finder, hear=hear, block_seconds=seconds)
     else:
-        blocks = ((each,) for each in extract(source, bundle.recipe, finder, hear=only != "face"))
+        every = extract(source, bundle.recipe, finder, hear=hear, block_seconds=seconds)
+        blocks = ((each,) for each in every)
     return blocks if num_threads == 1 else ahead(blocks, _BLOCKS_AHEAD)
 
 
