@@ -15,6 +15,7 @@ _SWITCH_SECONDS = 0.0005
 def prepare() -> None:
     """Import what every recording needs, which takes half a second."""
     import emotrace.app.job
+    import emotrace.app.voice_process
     import emotrace.inference.film_strip
     import emotrace.inference.offline
     import emotrace.report  # noqa: F401

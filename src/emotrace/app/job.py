@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -176,19 +176,24 @@ def _analyzed(
     job: Job, wishes: Wishes, tell: Tell, growing: "GrowingCsv | None", strip: "FilmStrip | None"
 ) -> "Timeline":
     check_size(job.source)
+    from emotrace.app.voice_process import pays_off, voice_process
+    from emotrace.features.block import described_here
     from emotrace.inference.offline import analyze
 
-    return analyze(
-        job.source,
-        bundle=wishes.bundle,
-        only=wishes.only,
-        people=wishes.people,
-        detector=wishes.detector,
-        progress=lambda done, whole: tell(Sign(done, whole)),
-        on_part=None if growing is None else growing.append,
-        watch=None if strip is None else strip.see,
-        num_threads=wishes.num_threads,
-    )
+    has_cores = wishes.num_threads is None and not wishes.debug and wishes.only != "face"
+    with voice_process() if has_cores and pays_off(job.source) else nullcontext(described_here) as describe:
+        return analyze(
+            job.source,
+            bundle=wishes.bundle,
+            only=wishes.only,
+            people=wishes.people,
+            detector=wishes.detector,
+            progress=lambda done, whole: tell(Sign(done, whole)),
+            on_part=None if growing is None else growing.append,
+            watch=None if strip is None else strip.see,
+            num_threads=wishes.num_threads,
+            describe=describe,
+        )
 
 
 def _patience(timeline: "Timeline") -> float:

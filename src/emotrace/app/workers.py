@@ -151,9 +151,7 @@ class Worker:
         context = get_context("spawn")
         self._line, theirs = context.Pipe()
         self._stderr, their_stderr = context.Pipe(duplex=False)
-        self._process = context.Process(
-            target=_serve, args=(theirs, their_stderr, function, limits, prepare), daemon=True
-        )
+        self._process = context.Process(target=_serve, args=(theirs, their_stderr, function, limits, prepare))
         with _interrupts_held():
             self._process.start()
         theirs.close()
@@ -291,7 +289,7 @@ def _serve(
 ) -> None:
     """Take one task after the other until the line is closed. Runs in the worker."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _end_with_parent()
+    end_with_parent()
     if sys.platform != "win32":
         os.dup2(stderr.fileno(), 2)
         stderr.close()
@@ -312,7 +310,8 @@ def _serve(
         line.send(_Answer(answer, failure, is_crowded(limits)))
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
+    """Have this process end when the one that started it does, however that may be."""
     parent = parent_process()
     if parent is None:
         return

@@ -1,12 +1,26 @@
 """What is heard and what is seen at the same ticks -> features."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emotrace.features.seeing import Seen
+from emotrace.features.voice_input import voice_inputs
+from emotrace.recipe import AudioRecipe
 from emotrace.types import BoolArray, Features, FloatArray, IntArray
+
+Describe = Callable[[FloatArray, IntArray, AudioRecipe], Callable[[], FloatArray]]
+"""Begins to make inputs of the voice network, as `voice_input.voice_inputs` does, and returns what gives them."""
+Pending = Callable[[], Features]
+"""Gives the features of somebody in a block."""
+
+
+def described_here(sound: FloatArray, ends: IntArray, recipe: AudioRecipe) -> Callable[[], FloatArray]:
+    """Return what makes the inputs when they are asked for, once for everybody."""
+    return cache(partial(voice_inputs, sound, ends, recipe))
 
 
 @dataclass(frozen=True)
@@ -14,14 +28,14 @@ class Heard:
     """What is heard at T ticks.
 
     Attributes:
-        inputs: [W, ...] of the voice network, in order of time.
-        index: [T] row of `inputs` that is the latest at the tick; -1 where none is yet.
+        inputs: gives [W, ...] of the voice network, in order of time.
+        index: [T] row of them that is the latest at the tick; -1 where none is yet.
         valid: [T] whether there was speech within the recipe's hold time.
         speech: [T] whether the endpoint detection finds speech.
         energy: [T] m of eq. 31 in 0..1; NaN where there is no audio.
     """
 
-    inputs: FloatArray
+    inputs: Callable[[], FloatArray]
     index: IntArray
     valid: BoolArray
     speech: BoolArray
@@ -32,7 +46,7 @@ def features_of(ticks: NDArray[np.float64], heard: Heard, seen: Seen) -> Feature
     """Return the features at the ticks [T]."""
     return Features(
         times=ticks,
-        voice_inputs=heard.inputs,
+        voice_inputs=heard.inputs(),
         voice_index=heard.index,
         voice_valid=heard.valid,
         speech=heard.speech,

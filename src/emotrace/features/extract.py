@@ -5,9 +5,10 @@ in blocks gives the same numbers as a file in one.
 """
 
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
+from functools import partial
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +16,11 @@ from numpy.typing import NDArray
 from emotrace.clock import num_ticks, tick_times
 from emotrace.errors import MediaError
 from emotrace.features.audio_signal import TICK_LENGTH, EndpointState, detect_speech
-from emotrace.features.block import Heard, features_of
+from emotrace.features.block import Describe, Heard, Pending, described_here, features_of
 from emotrace.features.faces import Detector
 from emotrace.features.seeing import OBJECT_BYTES, MainFace, Seeing
 from emotrace.features.seeing_people import EveryFace
-from emotrace.features.voice_input import context_samples, input_shape, voice_inputs
+from emotrace.features.voice_input import context_samples, input_shape
 from emotrace.media import ClipInfo, VideoFrame
 from emotrace.recipe import SAMPLE_RATE, Recipe
 from emotrace.types import AudioChunk, BoolArray, Features, FloatArray, IntArray
@@ -61,10 +62,8 @@ def extract(
     Raises:
         MediaError: the clip turns out to be unreadable, or one track lies hours ahead of the other.
     """
-    voice, face = _Voice(recipe), MainFace(recipe)
-    for first, stop in _blocks(clip, voice, face, recipe, detector, hear=hear, block_seconds=block_seconds):
-        ticks = tick_times(first, stop, recipe.label_rate_hz)
-        yield features_of(ticks, voice.take(first, stop), face.take(ticks))
+    everybody = pending(clip, recipe, detector, hear=hear, block_seconds=block_seconds)
+    return (part() for [part] in everybody)
 
 
 def extract_people(
@@ -90,9 +89,45 @@ def extract_people(
     Raises:
         MediaError: as `extract` does.
     """
-    voice, faces = _Voice(recipe), EveryFace(recipe)
-    for first, stop in _blocks(clip, voice, faces, recipe, detector, hear=hear, block_seconds=block_seconds):
-        yield faces.take(tick_times(first, stop, recipe.label_rate_hz), voice.take(first, stop))
+    everybody = pending(clip, recipe, detector, people="all", hear=hear, block_seconds=block_seconds)
+    return (tuple(part() for part in parts) for parts in everybody)
+
+
+def pending(
+    clip: Source,
+    recipe: Recipe,
+    detector: Detector | None,
+    *,
+    people: Literal["main", "all"] = "main",
+    hear: bool = True,
+    block_seconds: float = 10.0,
+    describe: Describe = described_here,
+) -> Generator[tuple[Pending, ...], None, None]:
+    """Yield what `extract` or `extract_people` yields, each with its voice inputs still to be made: by a call.
+
+    Whoever calls makes them, so that looking and hearing can be the work of two threads.
+
+    Args:
+        clip: as for `extract`.
+        recipe: as for `extract`.
+        detector: as for `extract`; needed where everybody is followed.
+        people: the main person alone, or everybody.
+        hear: as for `extract`.
+        block_seconds: as for `extract`.
+        describe: makes the inputs of the voice network, here or elsewhere.
+
+    Raises:
+        MediaError: as `extract` does.
+    """
+    voice = _Voice(recipe, describe)
+    seeing = EveryFace(recipe) if people == "all" else MainFace(recipe)
+    for first, stop in _blocks(clip, voice, seeing, recipe, detector, hear=hear, block_seconds=block_seconds):
+        ticks = tick_times(first, stop, recipe.label_rate_hz)
+        heard = voice.take(first, stop)
+        if isinstance(seeing, MainFace):
+            yield (partial(features_of, ticks, heard, seeing.take(ticks)),)
+        else:
+            yield seeing.take(ticks, heard)
 
 
 def _blocks(
@@ -168,6 +203,7 @@ class _Voice:
     """Samples heard so far that later ticks still need, and the carry of the endpoint detection."""
 
     recipe: Recipe
+    describe: Describe
     end_seconds: float = 0.0
     waiting_bytes: int = 0
     _pieces: deque[tuple[int, FloatArray]] = field(default_factory=deque)
@@ -175,7 +211,7 @@ class _Voice:
     _endpoint: EndpointState = field(default_factory=EndpointState)
     _detected: int = 0
     _last_speech: tuple[bool, float] = (False, 0.0)
-    _last_input: FloatArray | None = None
+    _has_input: bool = False
     _ticks_since_speech: int = 1_000_000
     _heard_anything: bool = False
 
@@ -217,15 +253,14 @@ class _Voice:
         """Return what is heard at ticks first .. stop - 1, and forget the samples that no later tick needs."""
         count = stop - first
         if not self._heard_anything:
-            shape = (0, *input_shape(self.recipe.audio))
             nothing = np.zeros(count, dtype=bool)
             no_index, no_energy = np.full(count, -1), np.full(count, np.nan, dtype=np.float32)
-            return Heard(np.zeros(shape, dtype=np.float32), no_index, nothing, nothing, no_energy)
+            return Heard(self._no_inputs, no_index, nothing, nothing, no_energy)
 
         speech, energy = self._endpoints(tick_times(first, stop, self.recipe.label_rate_hz))
         inputs, index = self._inputs(first, stop)
         heard = Heard(inputs, index, self._recent(speech), speech, energy)
-        self._forget(self._sample(stop - 1) - self._context)
+        self._forget(self._sample(self._last_hop(stop)) - self._context)
         return heard
 
     def _sample(self, tick: int) -> int:
@@ -245,21 +280,25 @@ class _Voice:
         self._last_speech = bool(speech[-1]), float(energy[-1])
         return speech[place], energy[place].astype(np.float32)
 
-    def _inputs(self, first: int, stop: int) -> tuple[FloatArray, IntArray]:
-        inputs = [] if self._last_input is None else [self._last_input]
-        index = np.full(stop - first, len(inputs) - 1)
-        origin = self._sample(first) - self._context
+    def _last_hop(self, before: int) -> int:
+        """Return the last tick before this one at which an input is due; 0 where none is."""
+        return (before - 1) // self._hop_ticks * self._hop_ticks
+
+    def _inputs(self, first: int, stop: int) -> tuple[Callable[[], FloatArray], IntArray]:
+        """Return what makes the inputs, from the one that is the latest before the first tick on; which one holds."""
         ticks = np.arange(first, stop)
-        heard = (ticks > 0) & (ticks % self._hop_ticks == 0)
-        if heard.any():
-            sound = self._between(origin, self._sample(stop - 1))
-            ends = np.array([self._sample(tick) for tick in ticks[heard].tolist()]) - origin
-            inputs += list(voice_inputs(sound, ends, self.recipe.audio))
-        index = index + np.cumsum(heard)
-        if inputs:
-            self._last_input = inputs[-1]
-            return np.stack(inputs), index
-        return np.zeros((0, *input_shape(self.recipe.audio)), dtype=np.float32), index
+        due = (ticks > 0) & (ticks % self._hop_ticks == 0)
+        index = np.cumsum(due) - (not self._has_input)
+        at = [self._last_hop(first)] * self._has_input + ticks[due].tolist()
+        if not at:
+            return self._no_inputs, index
+        self._has_input = True
+        origin = self._sample(at[0]) - self._context
+        ends = np.array([self._sample(tick) for tick in at]) - origin
+        return self.describe(self._between(origin, self._sample(stop - 1)), ends, self.recipe.audio), index
+
+    def _no_inputs(self) -> FloatArray:
+        return np.zeros((0, *input_shape(self.recipe.audio)), dtype=np.float32)
 
     def _recent(self, speech: BoolArray) -> BoolArray:
         hold_ticks = round(self.recipe.audio.speech_hold_seconds * self.recipe.label_rate_hz)

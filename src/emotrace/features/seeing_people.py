@@ -2,20 +2,21 @@
 
 from collections import deque
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emotrace.clock import latest
 from emotrace.features.appearance import looks
-from emotrace.features.block import Heard, features_of
+from emotrace.features.block import Heard, Pending, features_of
 from emotrace.features.faces import Detector, crop_face, expected_face
 from emotrace.features.people import People, meet
 from emotrace.features.seeing import OBJECT_BYTES, Seen, Sighting, num_expired, seen_at
 from emotrace.features.speaking import Speaking, mouth_motion, who_speaks
 from emotrace.media import VideoFrame
 from emotrace.recipe import Recipe
-from emotrace.types import NOBODY, BoolArray, Face, Features, IntArray
+from emotrace.types import NOBODY, BoolArray, Face, IntArray
 
 _LOOK_SIDE = 320
 """Pixels of the longer side of the picture by which people are told apart."""
@@ -101,7 +102,7 @@ class EveryFace:
         # Cut out where the face was: a box that trembles would move the mouth more than speaking does.
         return mouth_motion(before.crop, crop_face(frame, before.face, self.recipe.video, detector.name))
 
-    def take(self, ticks: NDArray[np.float64], heard: Heard) -> tuple[Features, ...]:
+    def take(self, ticks: NDArray[np.float64], heard: Heard) -> tuple[Pending, ...]:
         """Return the features of everybody at the ticks at which they are seen, in order of their numbers.
 
         Args:
@@ -171,8 +172,8 @@ class EveryFace:
 
 def _part(
     ticks: NDArray[np.float64], heard: Heard, seen: Seen, there: BoolArray, owner: IntArray, person: int
-) -> Features:
-    """Return the features of a person at the ticks at which it is there; the voice of others is silence."""
+) -> Pending:
+    """Return what gives the features of a person at the ticks at which it is there; the voice of others is silence."""
     speaks = owner[there] == person
     silent = np.where(np.isnan(heard.energy[there]), np.nan, 0).astype(np.float32)
     own = replace(
@@ -183,9 +184,8 @@ def _part(
         energy=np.where(speaks, heard.energy[there], silent),
     )
     number = np.full(int(there.sum()), person)
-    return features_of(
-        ticks[there], own, Seen(seen.crops, seen.index[there], seen.confidence[there], seen.box[there], number)
-    )
+    own_face = Seen(seen.crops, seen.index[there], seen.confidence[there], seen.box[there], number)
+    return partial(features_of, ticks[there], own, own_face)
 
 
 def _each_once(faces: list[Face]) -> list[Face]:

@@ -12,7 +12,8 @@ import emotrace
 from emotrace.ahead import ahead
 from emotrace.bundle import Bundle, load_bundle
 from emotrace.errors import MediaError
-from emotrace.features.extract import Source, extract, extract_people
+from emotrace.features.block import Describe, Pending, described_here
+from emotrace.features.extract import Source, pending
 from emotrace.features.faces import Detector, make_detector
 from emotrace.features.sources import ReadingAhead, Watched
 from emotrace.inference.rows import Rows
@@ -29,7 +30,7 @@ from emotrace.timeline import (
     Timeline,
     find_gaps,
 )
-from emotrace.types import BoolArray, Features
+from emotrace.types import BoolArray
 
 NO_EMOTIONS = "the bundle was trained on recordings without labels of emotions, so it gives no probabilities of them"
 """Stands among the problems of a timeline whose emotion columns are empty for this reason."""
@@ -56,6 +57,7 @@ def analyze(
     on_part: OnPart | None = None,
     watch: Callable[[VideoFrame], None] | None = None,
     num_threads: Literal[1] | None = None,
+    describe: Describe = described_here,
 ) -> Timeline:
     """Analyse a media file and return its timeline.
 
@@ -72,6 +74,7 @@ def analyze(
         watch: shown every picture that is looked at, in order of time; it must not keep them.
         num_threads: 1 does all in the thread of the caller, as is best where other recordings keep the other cores
             busy; with None decoding, features and networks run side by side. The rows do not depend on it.
+        describe: makes the inputs of the voice network, here or elsewhere.
 
     Raises:
         MediaError: the file cannot be read, or has not what `only` asks for.
@@ -101,9 +104,9 @@ def analyze(
         )
         rows = Rows(session, provisional)
         source = clip if watch is None else Watched(clip, watch)
-        blocks = stack.enter_context(closing(_blocks(source, loaded, finder, only, people, num_threads)))
+        blocks = stack.enter_context(closing(_blocks(source, loaded, finder, only, people, num_threads, describe)))
         for persons in blocks:
-            part = rows.add(persons)
+            part = rows.add([features() for features in persons])
             if on_part is not None:
                 on_part(part)
             if progress is not None:
@@ -131,20 +134,23 @@ def _blocks(
     bundle: Bundle,
     finder: Detector | None,
     only: str | None,
-    people: str,
+    people: Literal["main", "all"],
     num_threads: int | None,
-) -> Generator[tuple[Features, ...], None, None]:
-    """Yield the features of whoever is followed; decoding, looking and hearing, and the networks run side by side."""
+    describe: Describe,
+) -> Generator[tuple[Pending, ...], None, None]:
+    """Yield what gives the features of whoever is followed; decoding and looking are done ahead of whoever asks."""
     if num_threads != 1:
         source = ReadingAhead(source)
-    blocks: Generator[tuple[Features, ...], None, None]
-    hear, seen = only != "face", finder is not None and source.info.has_video
-    seconds = _BLOCK_SECONDS if seen else _SOUND_BLOCK_SECONDS
-    if people == "all" and finder is not None:
-        blocks = extract_people(source, bundle.recipe, finder, hear=hear, block_seconds=seconds)
-    else:
-        every = extract(source, bundle.recipe, finder, hear=hear, block_seconds=seconds)
-        blocks = ((each,) for each in every)
+    seen = finder is not None and source.info.has_video
+    blocks = pending(
+        source,
+        bundle.recipe,
+        finder,
+        people=people if finder is not None else "main",
+        hear=only != "face",
+        block_seconds=_BLOCK_SECONDS if seen else _SOUND_BLOCK_SECONDS,
+        describe=describe,
+    )
     return blocks if num_threads == 1 else ahead(blocks, _BLOCKS_AHEAD)
 
 
