@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-import jinja2
 from benchmarks import parts
+from benchmarks.templates import rendered
 
 from emotrace.writing import write_text
 
@@ -27,15 +27,8 @@ def text(found: dict[str, Any]) -> str:
     Args:
         found: the parts by name; of one that is missing the page says how it is measured.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters |= {"times": times, "share": share, "seconds": seconds, "figure": figure, "cell": cell}
-    return environment.get_template("performance.md.j2").render({name: found.get(name) for name in parts.NAMES})
+    filters = {"times": times, "share": share, "seconds": seconds, "figure": figure, "cell": cell}
+    return rendered("performance.md.j2", {name: found.get(name) for name in parts.NAMES}, filters)
 
 
 def times(value: float | None) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import jinja2
+from benchmarks.templates import rendered
 
 from emotrace.writing import write_text
 
@@ -24,18 +24,11 @@ def main() -> None:
 
 def text(report: Mapping[str, Any]) -> str:
     """Return the page, Markdown, of what `benchmarks.soak` wrote; what was not reached is told as not measured."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
     kinds = report["faults"]["kinds"].values()
     totals = {name: sum(row[name] for row in kinds) for name in _COUNTED}
-    shown = {"hostile": None, "tests": None, "fuzz": None, **report}
-    template = environment.get_template("reliability.md.j2")
-    return template.render(shown, totals=totals, injected=sum(row["injected"] for row in kinds))
+    injected = sum(row["injected"] for row in kinds)
+    missing = {"hostile": None, "tests": None, "fuzz": None}
+    return rendered("reliability.md.j2", {**missing, **report, "totals": totals, "injected": injected})
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
+from benchmarks.templates import rendered
 
 from emotrace.bundle import load_bundle
 from emotrace.evaluation import CONDITIONS, Only, evaluate
@@ -155,22 +155,15 @@ def kept(path: Path, measure: Callable[[], Figures]) -> Figures:
 
 def page(evaluations: Mapping[str, Figures], tried: Mapping[str, Figures], compared: Mapping[str, Figures]) -> str:
     """Return the page, Markdown."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters |= {"figure": figure, "spread": spread}
-    return environment.get_template("results.md.j2").render(
-        evaluations=evaluations,
-        tried=tried,
-        compared=compared,
-        conditions=list(CONDITIONS),
-        commit=commit(),
-        machine=f"{len(os.sched_getaffinity(0))} cores of an {platform.machine()} machine",
-    )
+    values = {
+        "evaluations": evaluations,
+        "tried": tried,
+        "compared": compared,
+        "conditions": list(CONDITIONS),
+        "commit": commit(),
+        "machine": f"{len(os.sched_getaffinity(0))} cores of an {platform.machine()} machine",
+    }
+    return rendered("results.md.j2", values, {"figure": figure, "spread": spread})
 
 
 def figure(value: float) -> str:

@@ -30,10 +30,10 @@ STAGES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "looking for faces": (
             "emotrace.features.faces:HaarDetector.detect",
             "emotrace.features.faces:YuNetDetector.detect",
-            "emotrace.features.faces:follow",
-            "emotrace.features.faces:expected_face",
+            "emotrace.features.following:follow",
+            "emotrace.features.following:expected_face",
         ),
-        "cropping": ("emotrace.features.faces:crop_face",),
+        "cropping": ("emotrace.features.face_crops:crop_face",),
         "hearing": ("emotrace.features.voice_input:voice_inputs", "emotrace.features.audio_signal:detect_speech"),
         "loading bundle and networks": (
             "emotrace.bundle:load_bundle",

@@ -38,6 +38,19 @@ def resize(image: Image, width: int, height: int) -> Image:
     return np.asarray(cv2.resize(image, (width, height), interpolation=interpolation), dtype=np.uint8)
 
 
+def sample(image: Image, matrix: NDArray[np.float64], size: int) -> Image:
+    """Return [size, size] pixels, bilinearly; outside the image its edge goes on.
+
+    Args:
+        image: [height, width] grey.
+        matrix: [2, 3], the affine map from pixels of the result to pixels of the image.
+        size: of the result.
+    """
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    sampled = cv2.warpAffine(image, matrix, (size, size), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(sampled, dtype=np.uint8)
+
+
 def look_up(image: Image, table: Image) -> Image:
     """Return table[image] of an image [height, width] and a table [256]."""
     return np.asarray(cv2.LUT(image, table), dtype=np.uint8)

@@ -47,6 +47,7 @@ from emotrace.timeline import (
     Summary,
     Timeline,
 )
+from emotrace.timeline_people import PersonSummary
 from emotrace.types import FloatArray
 
 __all__ = ["MAX_THUMBNAILS", "Thumbnail", "summary_in_words", "write_report"]
@@ -99,16 +100,16 @@ def write_report(
         "metadata": timeline.metadata,
         "summary": summary,
         "words": summary_in_words(timeline, summary),
-        "people": _people(everybody, bins),
+        "people": _people(everybody, of_all["people"], bins),
         "num_people": len(of_all["people"]),
         "columns": COLUMNS,
         "emotions": STACK_ORDER,
         "num_rows": len(everybody),
-        "start_seconds": 0.0 if media else timeline.summary()["peak_arousal_seconds"] or 0.0,
+        "start_seconds": 0.0 if media else summary["peak_arousal_seconds"] or 0.0,
         "player": _player(timeline, path, media),
         "thumbnails": [_embedded(thumbnail) for thumbnail in _evenly(thumbnails)],
         "drawing": _drawing(timeline, bins),
-        "plane": _plane(timeline),
+        "plane": _plane(timeline, summary),
         "data": Markup(_script_safe(_series(timeline, bins))),  # every "<" is escaped
         "notices": [notice.partition(": ") for notice in _all_notices(timeline)],
         "problems": timeline.metadata.problems[:_MAX_PROBLEMS],
@@ -116,7 +117,7 @@ def write_report(
         "clock": clock_text,
         "signed": signed_text,
         "percent": percent_text,
-        "ranking": _ranking(timeline.summary()),
+        "ranking": _ranking(summary),
     }
     write_page(path, "report_template.html.j2", ["report_style.css"], values, script="report_script.js")
 
@@ -153,9 +154,9 @@ def _drawing(timeline: Timeline, bins: Bins) -> dict[str, Any]:
     }
 
 
-def _people(everybody: Timeline, bins: Bins) -> list[dict[str, Any]]:
+def _people(everybody: Timeline, people: list[PersonSummary], bins: Bins) -> list[dict[str, Any]]:
     """Return what is drawn of each person, of the few who are seen for longest, in order of their numbers."""
-    seen_longest = sorted(everybody.summary()["people"], key=lambda each: -each["seen_seconds"])[:_MAX_PEOPLE]
+    seen_longest = sorted(people, key=lambda each: -each["seen_seconds"])[:_MAX_PEOPLE]
     return [
         {"summary": summary, **_person(everybody, summary["person"], bins)}
         for summary in sorted(seen_longest, key=lambda each: each["person"])
@@ -212,7 +213,7 @@ def _unknown(curve: Curve, bins: Bins) -> list[tuple[float, float]]:
     return [(round(a * scale, 3), round((b - a) * scale, 3)) for a, b in runs(np.isnan(curve))]
 
 
-def _plane(timeline: Timeline) -> dict[str, Any]:
+def _plane(timeline: Timeline, summary: Summary) -> dict[str, Any]:
     """Return the way through the valence-arousal plane in a box of 400 x 400, in pieces from early to late."""
     bins = make_bins(timeline, _PATH_BINS)
     x, y = bins.mean(timeline["valence"]), bins.mean(timeline["arousal"])
@@ -224,7 +225,6 @@ def _plane(timeline: Timeline) -> dict[str, Any]:
         text = " ".join(f"{a},{b}" for a, b in points[start : stop + 1])
         pieces.append({"points": text, "opacity": round(0.18 + 0.82 * (n + 1) / num_pieces, 2)})
     emotions = {name: _in_plane(point.valence, point.arousal) for name, point in CIRCUMPLEX.items()}
-    summary = timeline.summary()
     valence, arousal = summary["mean_valence"], summary["mean_arousal"]
     mean = None if valence is None or arousal is None else _in_plane(valence, arousal)
     return {"pieces": pieces, "emotions": emotions, "mean": mean, "averaged": bins.ticks_per_bin > 1}

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -179,7 +180,7 @@ class Timeline:
 
     def to_csv(self, path: Path) -> None:
         """Write a header row and the rows; what is unknown is an empty field. JSON has the metadata."""
-        with atomic_path(path) as temporary, CsvRows(temporary) as rows:
+        with atomic_path(path) as temporary, closing(CsvRows(temporary)) as rows:
             rows.append(self.columns)
 
     def to_json(self, path: Path) -> None:

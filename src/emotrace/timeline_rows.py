@@ -3,8 +3,7 @@
 import csv
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +28,7 @@ def plain(column: Column, values: NDArray[Any]) -> list[float | int | None]:
 
 
 class CsvRows:
-    """A CSV file of a header row and the rows so far; what is unknown is an empty field. A context manager.
+    """A CSV file of a header row and the rows so far; what is unknown is an empty field.
 
     Raises:
         OSError: the file cannot be made or written.
@@ -54,11 +53,3 @@ class CsvRows:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

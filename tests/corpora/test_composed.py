@@ -13,7 +13,7 @@ from emotrace.corpora.face_disturbance import disturb as disturb_face
 from emotrace.corpora.voice_disturbance import disturb as disturb_voice
 from emotrace.errors import CorpusError
 from emotrace.features.extract import extract
-from emotrace.features.faces import crop_face
+from emotrace.features.face_crops import crop_face
 from emotrace.labels import CIRCUMPLEX, EMOTIONS
 from emotrace.media import VideoFrame
 from emotrace.recipe import AudioRecipe, CropGeometry, Recipe, VideoRecipe

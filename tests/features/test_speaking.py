@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from emotrace.demo_face import Expression
-from emotrace.features.faces import Follower, HaarDetector, crop_face, follow
+from emotrace.features.face_crops import crop_face
+from emotrace.features.faces import HaarDetector
+from emotrace.features.following import Follower, follow
 from emotrace.features.speaking import MEMORY_SECONDS, Speaking, Voices, mouth_motion, who_speaks
 from emotrace.media import VideoFrame, open_clip
 from emotrace.recipe import CropGeometry, VideoRecipe

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from emotrace.clock import num_ticks
 from emotrace.features.extract import extract
-from emotrace.features.faces import Detector, Follower, crop_face, follow
+from emotrace.features.face_crops import crop_face
+from emotrace.features.faces import Detector
+from emotrace.features.following import Follower, follow
 from emotrace.features.whole_picture import WholePicture
 from emotrace.images import resize
 from emotrace.media import VideoFrame, open_clip

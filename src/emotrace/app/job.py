@@ -45,7 +45,7 @@ class Wishes:
         explain: whether to show how the system came to its answers.
         skip_existing: whether a job whose results are all there is left alone.
         debug: whether an unforeseen error is raised instead of told in one line.
-        num_threads: of each job's networks; None for all cores. Results do not depend on it.
+        num_threads: 1 where other jobs keep the other cores busy, else None. Results do not depend on it.
     """
 
     bundle: "Bundle"

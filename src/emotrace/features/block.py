@@ -7,10 +7,9 @@ from functools import cache, partial
 import numpy as np
 from numpy.typing import NDArray
 
-from emotrace.features.seeing import Seen
 from emotrace.features.voice_input import voice_inputs
 from emotrace.recipe import AudioRecipe
-from emotrace.types import BoolArray, Features, FloatArray, IntArray
+from emotrace.types import BoolArray, Features, FloatArray, Image, IntArray
 
 Describe = Callable[[FloatArray, IntArray, AudioRecipe], Callable[[], FloatArray]]
 """Begins to make inputs of the voice network, as `voice_input.voice_inputs` does, and returns what gives them."""
@@ -40,6 +39,25 @@ class Heard:
     valid: BoolArray
     speech: BoolArray
     energy: FloatArray
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What is seen of a face at T ticks.
+
+    Attributes:
+        crops: [F, size, size] grey, in order of time.
+        index: [T] row of `crops` at each tick; -1 where no face is known.
+        confidence: [T] of the detector; NaN without a face.
+        box: [T, 4] x, y, width, height; NaN without a face.
+        person: [T] number; -1 without a face.
+    """
+
+    crops: Image
+    index: IntArray
+    confidence: FloatArray
+    box: FloatArray
+    person: IntArray
 
 
 def features_of(ticks: NDArray[np.float64], heard: Heard, seen: Seen) -> Features:

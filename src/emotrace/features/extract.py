@@ -7,7 +7,6 @@ in blocks gives the same numbers as a file in one.
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Literal, Protocol
 
 import numpy as np
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from emotrace.clock import num_ticks, tick_times
 from emotrace.errors import MediaError
 from emotrace.features.audio_signal import TICK_LENGTH, EndpointState, detect_speech
-from emotrace.features.block import Describe, Heard, Pending, described_here, features_of
+from emotrace.features.block import Describe, Heard, Pending, described_here
 from emotrace.features.faces import Detector
 from emotrace.features.seeing import OBJECT_BYTES, MainFace, Seeing
 from emotrace.features.seeing_people import EveryFace
@@ -120,14 +119,10 @@ def pending(
         MediaError: as `extract` does.
     """
     voice = _Voice(recipe, describe)
-    seeing = EveryFace(recipe) if people == "all" else MainFace(recipe)
+    seeing: Seeing = EveryFace(recipe) if people == "all" else MainFace(recipe)
     for first, stop in _blocks(clip, voice, seeing, recipe, detector, hear=hear, block_seconds=block_seconds):
         ticks = tick_times(first, stop, recipe.label_rate_hz)
-        heard = voice.take(first, stop)
-        if isinstance(seeing, MainFace):
-            yield (partial(features_of, ticks, heard, seeing.take(ticks)),)
-        else:
-            yield seeing.take(ticks, heard)
+        yield seeing.take(ticks, voice.take(first, stop))
 
 
 def _blocks(

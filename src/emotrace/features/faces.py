@@ -1,8 +1,6 @@
-"""A picture -> the faces in it, the one that is followed, and its square grey crop."""
+"""A picture -> the faces in it: two detectors."""
 
 import math
-from dataclasses import dataclass, replace
-from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Literal, Protocol
@@ -10,14 +8,12 @@ from typing import Literal, Protocol
 import cv2
 import numpy as np
 from cv2.data import haarcascades
-from numpy.typing import NDArray
 
 from emotrace.downloads import YUNET
 from emotrace.errors import EmotraceError
-from emotrace.images import resize
+from emotrace.features.following import centre
 from emotrace.media import Box, VideoFrame
-from emotrace.recipe import VideoRecipe
-from emotrace.types import Face, FloatArray, Image
+from emotrace.types import Face, FloatArray
 
 MIN_FACE_PIXELS = 32.0
 """Longer side of the smallest face that is reported: below it a face shows no expression."""
@@ -60,7 +56,7 @@ def prominence(face: Face, frame_width: int, frame_height: int) -> float:
 
 def _around(face: Face, width: int, height: int) -> Box:
     """Return the square around a face in a picture of this size, as far as it lies inside; it may be empty."""
-    (x, y), reach = _centre(face), _NEAR_REACH * max(face.width, face.height)
+    (x, y), reach = centre(face), _NEAR_REACH * max(face.width, face.height)
     left, top = max(0, math.floor(x - reach)), max(0, math.floor(y - reach))
     return left, top, max(left, min(width, math.ceil(x + reach))), max(top, min(height, math.ceil(y + reach)))
 
@@ -219,207 +215,3 @@ def make_detector(choice: Literal["auto", "yunet", "haar"]) -> Detector:
     if choice == "haar" or (choice == "auto" and not YUNET.path.is_file()):
         return HaarDetector()
     return YuNetDetector(YUNET.path)
-
-
-_MAX_SPEED = 3.0
-"""Sides of the face per second that a followed face may move beyond `_REACH` while it is out of sight."""
-_REACH = 0.5
-_MAX_REACH = 1.0
-"""Distance from the expected place, in sides of the face, within which a face is the same person's."""
-_MAX_GROWTH = 1.7
-"""Ratio of sizes up to which a face is the same person's."""
-_SMOOTHING_SECONDS = 0.06
-_VELOCITY_SECONDS = 0.2
-_MAX_EXTRAPOLATION_SECONDS = 0.3
-
-
-@dataclass(frozen=True)
-class Follower:
-    """What `follow` carries from picture to picture.
-
-    Attributes:
-        person: number of the followed person, from 0.
-        face: smoothed; None until the first face.
-        velocity: [2] of the face's centre, pixels per second.
-        seen_seconds: media time at which the face was last seen.
-    """
-
-    person: int = 0
-    face: Face | None = None
-    velocity: tuple[float, float] = (0.0, 0.0)
-    seen_seconds: float = -math.inf
-
-
-def follow(
-    state: Follower, faces: list[Face], time_seconds: float, recipe: VideoRecipe
-) -> tuple[Follower, Face | None]:
-    """Choose the face of the followed person, or none while that person is out of sight.
-
-    The first face of the first picture that has any is followed. A face continues it when it is near the place where
-    it is expected and of similar size. Another face is taken only after `switch_seconds` of absence; whoever it belongs
-    to then counts as another person, unless the place fits.
-
-    Args:
-        state: of the picture before; `Follower()` at the start.
-        faces: of `Detector.detect`, the most prominent first.
-        time_seconds: media time of the picture, not before that of the state.
-        recipe: its `switch_seconds`.
-
-    Returns:
-        The next state, and the face with its box and landmarks smoothed over about a picture.
-    """
-    if state.face is None:
-        return (state, None) if not faces else _start(faces[0], state.person, time_seconds)
-    absent = time_seconds - state.seen_seconds
-    if absent > recipe.switch_seconds and faces:
-        same = _mismatch(state, state.face, faces[0], absent) <= 1
-        return _start(faces[0], state.person + (not same), time_seconds)
-    mismatch = partial(_mismatch, state, state.face, absent_seconds=absent)
-    best = min(faces, key=mismatch, default=None)
-    if best is None or mismatch(best) > 1:
-        return state, None
-    return _continue(state, state.face, best, time_seconds)
-
-
-def continue_face(state: Follower, face: Face, time_seconds: float) -> Follower:
-    """Return the next state of a follower whose face is known by other means than its place; the first starts it."""
-    if state.face is None:
-        return _start(face, state.person, time_seconds)[0]
-    return _continue(state, state.face, face, time_seconds)[0]
-
-
-def expected_face(state: Follower, time_seconds: float) -> Face | None:
-    """Return where the followed face should be by now; None once it is out of sight for longer than it is guessed."""
-    absent = time_seconds - state.seen_seconds
-    if state.face is None or absent > _MAX_EXTRAPOLATION_SECONDS:
-        return None
-    return _moved(state, state.face, absent)
-
-
-def _start(face: Face, person: int, time_seconds: float) -> tuple[Follower, Face]:
-    return Follower(person=person, face=face, seen_seconds=time_seconds), face
-
-
-def _continue(state: Follower, before: Face, face: Face, time_seconds: float) -> tuple[Follower, Face]:
-    """Blend the new face with where the old one has moved to; the weights depend on time, not on the picture rate."""
-    elapsed = max(time_seconds - state.seen_seconds, 1e-3)
-    expected = _moved(state, before, elapsed)
-    kept = math.exp(-elapsed / _SMOOTHING_SECONDS)
-    smooth = _blend(expected, face, kept)
-    old_velocity = math.exp(-elapsed / _VELOCITY_SECONDS)
-    (x0, y0), (x1, y1) = _centre(before), _centre(smooth)
-    velocity = (
-        old_velocity * state.velocity[0] + (1 - old_velocity) * (x1 - x0) / elapsed,
-        old_velocity * state.velocity[1] + (1 - old_velocity) * (y1 - y0) / elapsed,
-    )
-    return Follower(state.person, smooth, velocity, time_seconds), smooth
-
-
-def _mismatch(state: Follower, before: Face, face: Face, absent_seconds: float) -> float:
-    """Return how badly a face continues the followed one: the same person's up to 1."""
-    (x0, y0), (x1, y1) = _centre(_moved(state, before, absent_seconds)), _centre(face)
-    size, new_size = max(before.width, before.height), max(face.width, face.height)
-    reach = min(_REACH + _MAX_SPEED * max(0.0, absent_seconds - 0.1), _MAX_REACH) * size
-    growth = abs(math.log(new_size / size)) / math.log(_MAX_GROWTH)
-    return max(math.hypot(x1 - x0, y1 - y0) / reach, growth)
-
-
-def _moved(state: Follower, face: Face, seconds: float) -> Face:
-    """Return the face where it is after going on at its velocity."""
-    seconds = min(seconds, _MAX_EXTRAPOLATION_SECONDS)
-    step = np.array(state.velocity, np.float32) * seconds
-    landmarks = None if face.landmarks is None else face.landmarks + step
-    return replace(face, x=face.x + float(step[0]), y=face.y + float(step[1]), landmarks=landmarks)
-
-
-def _blend(old: Face, new: Face, kept: float) -> Face:
-    landmarks = new.landmarks
-    if landmarks is not None and old.landmarks is not None:
-        landmarks = kept * old.landmarks + (1 - kept) * landmarks
-    return Face(
-        x=kept * old.x + (1 - kept) * new.x,
-        y=kept * old.y + (1 - kept) * new.y,
-        width=kept * old.width + (1 - kept) * new.width,
-        height=kept * old.height + (1 - kept) * new.height,
-        confidence=new.confidence,
-        landmarks=landmarks,
-    )
-
-
-def _centre(face: Face) -> tuple[float, float]:
-    return face.x + face.width / 2, face.y + face.height / 2
-
-
-_MAX_TILT = math.radians(30)
-_MAX_WARP_SIDE = 1024
-"""Pixels; bounds the work for faces that are much larger than the crop."""
-
-
-def crop_face(frame: VideoFrame, face: Face, recipe: VideoRecipe, detector_name: Literal["haar", "yunet"]) -> Image:
-    """Cut out the square around a face, framed as the training images are.
-
-    The crop's side and centre follow from the box through the recipe's geometry of the detector. With landmarks it is
-    turned so that the eyes are level, by 30 degrees at most. Outside the picture its edge goes on.
-
-    Args:
-        frame: upright picture.
-        face: in pixels of the frame; may lie partly outside.
-        recipe: its `crop_size` and geometry.
-        detector_name: whose box it is.
-
-    Returns:
-        [crop_size, crop_size] grey, 0..255.
-    """
-    geometry = recipe.yunet_geometry if detector_name == "yunet" else recipe.haar_geometry
-    size = recipe.crop_size
-    longer = max(face.width, face.height)
-    side = geometry.scale * longer
-    tilt = _tilt(face.landmarks)
-    right = np.array([math.cos(tilt), math.sin(tilt)])
-    down = np.array([-math.sin(tilt), math.cos(tilt)])
-    centre = np.array(_centre(face)) + geometry.shift_y * longer * down
-    # Large faces are cut out at a multiple of the crop's size and then averaged: no aliasing.
-    multiple = min(max(1, math.ceil(side / size)), max(1, _MAX_WARP_SIDE // size))
-    box = _covering(centre, right, down, side, frame)
-    grey, origin = frame.grey_part(box), np.array(box[:2], np.float64)
-    warped = _warp(grey, centre - origin, right, down, side, size * multiple)
-    return resize(warped, size, size) if multiple > 1 else warped
-
-
-def _covering(
-    centre: NDArray[np.float64], right: NDArray[np.float64], down: NDArray[np.float64], side: float, frame: VideoFrame
-) -> Box:
-    """Return the part of the picture that a turned square shows: at its edge the picture ends, or is not seen."""
-    reach = side / 2 * (np.abs(right) + np.abs(down)) + 2
-    low, high = np.floor(centre - reach).astype(int), np.ceil(centre + reach).astype(int)
-    # A square beside the picture shows the picture's nearest pixels.
-    left, top = (
-        int(min(max(0, place), size - 1)) for place, size in zip(low, (frame.width, frame.height), strict=True)
-    )
-    stop_x, stop_y = (int(place) for place in high)
-    return left, top, max(left + 1, min(frame.width, stop_x)), max(top + 1, min(frame.height, stop_y))
-
-
-def _tilt(landmarks: FloatArray | None) -> float:
-    """Return the angle of the line through the eyes, clockwise on the screen, in radians."""
-    if landmarks is None:
-        return 0.0
-    across, downward = (landmarks[1] - landmarks[0]).tolist()
-    return min(max(math.atan2(downward, across), -_MAX_TILT), _MAX_TILT)
-
-
-def _warp(
-    grey: Image,
-    centre: NDArray[np.float64],
-    right: NDArray[np.float64],
-    down: NDArray[np.float64],
-    side: float,
-    size: int,
-) -> Image:
-    """Sample [size, size] pixels of a turned square, bilinearly; coordinates have pixel centres at one half."""
-    step = side / size
-    corner = centre + (0.5 - size / 2) * step * (right + down) - 0.5
-    matrix = np.column_stack([right * step, down * step, corner])
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    warped = cv2.warpAffine(grey, matrix, (size, size), flags=flags, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(warped, dtype=np.uint8)

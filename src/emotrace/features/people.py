@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from emotrace.features.faces import Follower, continue_face
+from emotrace.features.following import Follower, continue_face
 from emotrace.features.people_matching import Track, distances, owners, recognised
 from emotrace.recipe import VideoRecipe
 from emotrace.types import Face, FloatArray
@@ -26,7 +26,7 @@ _MAX_LOOKS = 5
 _SLOWEST_LEARNING = 0.05
 """Share of a new look in the mean of many."""
 
-_SAME_PLACE = 0.35
+SAME_PLACE = 0.35
 """Distance in sides of the larger face below which two boxes hold one face."""
 
 _MIN_SEEN = 3
@@ -95,7 +95,7 @@ def meet(
         if index in owner:
             now[owner[index]] = _seen(state.tracks[owner[index]], face, look if alone else None, time_seconds)
     tracks = [now.get(place) or _missed(track) for place, track in enumerate(state.tracks)]
-    doubled = np.any(apart[:, sorted(owner)] < _SAME_PLACE, axis=1).tolist()
+    doubled = np.any(apart[:, sorted(owner)] < SAME_PLACE, axis=1).tolist()
     for index, (face, look) in enumerate(zip(faces, looks, strict=True)):
         if index not in owner and not doubled[index]:
             begun = continue_face(Follower(), face, time_seconds)

@@ -6,7 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from emotrace.features.faces import Follower
+from emotrace.features.following import (
+    MAX_EXTRAPOLATION_SECONDS,
+    MAX_GROWTH,
+    MAX_REACH,
+    MAX_SPEED,
+    REACH,
+    Follower,
+)
 from emotrace.types import BoolArray, Face, FloatArray
 
 _UNLIKE = 0.6
@@ -15,14 +22,6 @@ _ALIKE = 0.75
 """Likeness from which a face belongs to a person who was away."""
 _CLEARLY = 0.06
 """Difference of likenesses between two persons that decides between them."""
-
-_REACH = 0.5
-_MAX_REACH = 1.0
-"""Distance from the expected place, in sides of the face, within which a face may go on as a person."""
-_MAX_SPEED = 3.0
-"""Sides of the face per second by which the reach grows while a face is out of sight."""
-_MAX_GROWTH = 1.7
-_MAX_EXTRAPOLATION_SECONDS = 0.3
 
 
 @dataclass(frozen=True)
@@ -94,12 +93,12 @@ def _misplacement(
     seen = np.array([follower.seen_seconds for follower in followers])[:, None]
     absent = time_seconds - seen
     before, after = _boxes([follower.face for follower in followers if follower.face is not None]), _boxes(faces)
-    ahead = np.minimum(absent, _MAX_EXTRAPOLATION_SECONDS)
+    ahead = np.minimum(absent, MAX_EXTRAPOLATION_SECONDS)
     expected = before[:, :2] + ahead * np.array([follower.velocity for follower in followers])
     size = before[:, 2:]
     distance = np.hypot(after[:, 0] - expected[:, :1], after[:, 1] - expected[:, 1:])
-    reach = np.minimum(_REACH + _MAX_SPEED * np.maximum(0, absent - 0.1), _MAX_REACH) * size
-    growth = np.abs(np.log(after[:, 2] / size)) / math.log(_MAX_GROWTH)
+    reach = np.minimum(REACH + MAX_SPEED * np.maximum(0, absent - 0.1), MAX_REACH) * size
+    growth = np.abs(np.log(after[:, 2] / size)) / math.log(MAX_GROWTH)
     mismatch = np.maximum(distance / reach, growth)
     return np.where((mismatch > 1) | (seen < gone_before), np.inf, mismatch)
 

@@ -2,17 +2,21 @@
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emotrace.clock import latest
-from emotrace.features.faces import Detector, Follower, crop_face, expected_face, follow
+from emotrace.features.block import Heard, Pending, Seen, features_of
+from emotrace.features.face_crops import crop_face
+from emotrace.features.faces import Detector
+from emotrace.features.following import Follower, expected_face, follow
 from emotrace.media import VideoFrame
 from emotrace.recipe import Recipe, VideoRecipe
-from emotrace.types import Face, FloatArray, Image, IntArray
+from emotrace.types import Face, Image
 
 OBJECT_BYTES = 256
 """What Python needs around an array, roughly: many tiny ones shall count too."""
@@ -29,6 +33,14 @@ class Seeing(Protocol):
 
     def add(self, frame: VideoFrame, detector: Detector) -> None:
         """Look at the next picture."""
+
+    def take(self, ticks: NDArray[np.float64], heard: Heard) -> tuple[Pending, ...]:
+        """Return what gives the features of whoever is followed, and forget what no later tick needs.
+
+        Args:
+            ticks: [T] seconds.
+            heard: at these ticks.
+        """
 
 
 @dataclass(frozen=True)
@@ -51,25 +63,6 @@ class Sighting:
     def num_bytes(self) -> int:
         """What it takes in memory, roughly."""
         return self.crop.nbytes + OBJECT_BYTES
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What is seen of a face at T ticks.
-
-    Attributes:
-        crops: [F, size, size] grey, in order of time.
-        index: [T] row of `crops` at each tick; -1 where no face is known.
-        confidence: [T] of the detector; NaN without a face.
-        box: [T, 4] x, y, width, height; NaN without a face.
-        person: [T] number; -1 without a face.
-    """
-
-    crops: Image
-    index: IntArray
-    confidence: FloatArray
-    box: FloatArray
-    person: IntArray
 
 
 def seen_at(sightings: Sequence[Sighting], ticks: NDArray[np.float64], recipe: VideoRecipe) -> Seen:
@@ -144,15 +137,12 @@ class MainFace:
         self._next_search_seconds = frame.time_seconds + 1 / self.recipe.video.search_rate_hz
         return detector.detect(frame)
 
-    def take(self, ticks: NDArray[np.float64]) -> Seen:
-        """Return what is seen at the ticks, and forget the sightings that no later tick needs.
-
-        Without a face, the person is the one seen last.
-        """
+    def take(self, ticks: NDArray[np.float64], heard: Heard) -> tuple[Pending]:
+        """See `Seeing.take`: one part, of all ticks. Without a face, the person is the one seen last."""
         seen = seen_at(self._sightings, ticks, self.recipe.video)
         num_old = num_expired(self._sightings, ticks[-1] - self.recipe.video.face_hold_seconds)
         self.waiting_bytes -= sum(sighting.num_bytes for sighting in self._sightings[:num_old])
         del self._sightings[:num_old]
         numbers = np.maximum.accumulate(np.maximum(seen.person, self._person))
         self._person = int(numbers[-1])
-        return Seen(seen.crops, seen.index, seen.confidence, seen.box, numbers)
+        return (partial(features_of, ticks, heard, replace(seen, person=numbers)),)

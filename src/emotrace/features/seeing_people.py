@@ -9,10 +9,13 @@ from numpy.typing import NDArray
 
 from emotrace.clock import latest
 from emotrace.features.appearance import looks
-from emotrace.features.block import Heard, Pending, features_of
-from emotrace.features.faces import Detector, crop_face, expected_face
-from emotrace.features.people import People, meet
-from emotrace.features.seeing import OBJECT_BYTES, Seen, Sighting, num_expired, seen_at
+from emotrace.features.block import Heard, Pending, Seen, features_of
+from emotrace.features.face_crops import crop_face
+from emotrace.features.faces import Detector
+from emotrace.features.following import expected_face
+from emotrace.features.people import SAME_PLACE, People, meet
+from emotrace.features.people_matching import distances
+from emotrace.features.seeing import OBJECT_BYTES, Sighting, num_expired, seen_at
 from emotrace.features.speaking import Speaking, mouth_motion, who_speaks
 from emotrace.media import VideoFrame
 from emotrace.recipe import Recipe
@@ -22,11 +25,8 @@ _LOOK_SIDE = 320
 """Pixels of the longer side of the picture by which people are told apart."""
 _MAX_NEAR = 8
 """Faces up to which looking around each costs less than a search of the whole picture."""
-_SAME_FACE = 0.35
-"""Distance of two boxes, in sides of the larger one, below which they hold the same face."""
 _MAX_BETWEEN_SECONDS = 0.5
 """Time between two pictures beyond which the change of a mouth says nothing."""
-
 _MAX_HEARD = 1000
 """Ticks between two pictures that the second one can tell the speaker of."""
 
@@ -103,12 +103,7 @@ class EveryFace:
         return mouth_motion(before.crop, crop_face(frame, before.face, self.recipe.video, detector.name))
 
     def take(self, ticks: NDArray[np.float64], heard: Heard) -> tuple[Pending, ...]:
-        """Return the features of everybody at the ticks at which they are seen, in order of their numbers.
-
-        Args:
-            ticks: [T] seconds.
-            heard: at these ticks.
-        """
+        """See `Seeing.take`: everybody at the ticks at which they are seen, in order of their numbers."""
         self._judge(ticks, heard)
         owner = self._owners(ticks, heard)
         everybody = {
@@ -190,15 +185,10 @@ def _part(
 
 def _each_once(faces: list[Face]) -> list[Face]:
     """Leave out faces that were found twice, from two sides; the surer one stays."""
-    kept: list[Face] = []
-    for face in sorted(faces, key=lambda each: -each.confidence):
-        if all(_distance(face, other) >= _SAME_FACE for other in kept):
-            kept.append(face)
-    return kept
-
-
-def _distance(one: Face, other: Face) -> float:
-    """Return the distance of the centres in sides of the larger face."""
-    across = one.x + one.width / 2 - other.x - other.width / 2
-    downward = one.y + one.height / 2 - other.y - other.height / 2
-    return float(np.hypot(across, downward)) / max(one.width, one.height, other.width, other.height)
+    faces = sorted(faces, key=lambda each: -each.confidence)
+    apart = distances(faces)
+    kept: list[int] = []
+    for index in range(len(faces)):
+        if (apart[index, kept] >= SAME_PLACE).all():
+            kept.append(index)
+    return [faces[index] for index in kept]
