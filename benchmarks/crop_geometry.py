@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from emotrace.downloads import YUNET
 from emotrace.features.faces import Detector, HaarDetector, YuNetDetector
 from emotrace.images import read_grey, resize
 from emotrace.media import VideoFrame
+from emotrace.model_files import YUNET
 from emotrace.types import FloatArray, Image
 
 CANVAS_SIDE = 320

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from emotrace.downloads import YUNET, DownloadError, cache_folder, fetch, file_sha256
+from emotrace.downloads import DownloadError, fetch, file_sha256
+from emotrace.model_files import YUNET, cache_folder
 
 CONTENT = bytes(range(256)) * 1200
 DIGEST = hashlib.sha256(CONTENT).hexdigest()

@@ -1,6 +1,6 @@
 """`python -m emotrace` -> the command line."""
 
-from emotrace.app.cli import main
+from emotrace.app.start import main
 
 if __name__ == "__main__":
     main()

@@ -23,19 +23,27 @@ _END = object()
 def ahead(items: Iterator[Item], num_items: int) -> Generator[Item, None, None]:
     """Yield the items in their order, up to `num_items` of them made before they are taken.
 
-    Worth it where making and taking both leave Python's lock alone, as decoders and networks do. An error of the
-    items is raised where it stands among them. When the taker stops early, the thread ends and the items are closed
-    before this returns.
+    The thread starts with the call, not when the first item is taken. Worth it where making and taking both leave
+    Python's lock alone, as decoders and networks do. An error of the items is raised where it stands among them. When
+    the taker stops early, the thread ends and the items are closed before this returns.
 
     Args:
         items: are advanced in the thread alone.
         num_items: at least 1; they wait in memory.
     """
     waiting: queue.Queue[object] = queue.Queue(num_items)
+    taken = _taken(items, waiting)
+    next(taken)
+    return taken
+
+
+def _taken(items: Iterator[Item], waiting: "queue.Queue[object]") -> Generator[Item, None, None]:
+    """Start the thread, yield something that is no item, then the items."""
     unwanted = threading.Event()
     thread = threading.Thread(target=_make, args=(items, waiting, unwanted), name="emotrace-ahead", daemon=True)
     thread.start()
     try:
+        yield cast(Item, None)
         while (item := waiting.get()) is not _END:
             if isinstance(item, _Failure):
                 raise item.error

@@ -9,14 +9,12 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-import platformdirs
-
 from emotrace.errors import EmotraceError
+from emotrace.model_files import ModelFile
 
 Progress = Callable[[int, int | None], None]
 """Called with the bytes that are there and the bytes in all, None where the server does not say."""
@@ -32,46 +30,6 @@ class DownloadError(EmotraceError):
 
 class NotThereError(DownloadError):
     """The server says that it has no such file."""
-
-
-@dataclass(frozen=True)
-class ModelFile:
-    """A published file that emotrace may use and does not ship.
-
-    Attributes:
-        name: of the file in the cache, and what the user calls it by.
-        url: where it is published.
-        sha256: 64 lower-case hex digits.
-        size: bytes.
-        licence: SPDX name of what its publisher says.
-    """
-
-    name: str
-    url: str
-    sha256: str
-    size: int
-    licence: str
-
-    @property
-    def path(self) -> Path:
-        """Where `fetch_model` puts it."""
-        return cache_folder() / f"{self.name}{Path(urllib.parse.urlsplit(self.url).path).suffix}"
-
-
-YUNET = ModelFile(
-    name="yunet",
-    url="https://raw.githubusercontent.com/ShiqiYu/libfacedetection.train/master/onnx/yunet_n_320_320.onnx",
-    sha256="81dbde155e982455488235acb8ec2dec5d647edf7cf7080d33e4abb69b93a0d2",
-    size=317_434,
-    licence="Apache-2.0",
-)
-"""The face detector YuNet-n with a fixed input of 320x320: Wu, Peng and Yu, "YuNet: a tiny millisecond-level face
-detector", Machine Intelligence Research 20 (2023) 656-665."""
-
-
-def cache_folder() -> Path:
-    """Return the folder of fetched files; it may not exist yet."""
-    return platformdirs.user_cache_path("emotrace", appauthor=False) / "models"
 
 
 def fetch_model(model: ModelFile, *, progress: Progress | None = None) -> Path:

@@ -60,7 +60,7 @@ def glance(
     *,
     picture_ticks: int,
     slice_frames: int,
-    rng: np.random.Generator | None = None,
+    rng: "np.random.Generator | None" = None,
 ) -> Glance:
     """Return what is looked at in a window of T ticks.
 
@@ -86,7 +86,7 @@ def glance(
 
 
 def spread_runs(
-    length: int, count: int, run: int, rng: np.random.Generator | None = None, loops: Loops = "part"
+    length: int, count: int, run: int, rng: "np.random.Generator | None" = None, loops: Loops = "part"
 ) -> IntArray:
     """Return [count, run]: indices of runs of consecutive items, one from each of `count` equal parts.
 

@@ -140,7 +140,7 @@ def test_a_full_disk_is_one_line_and_leaves_no_half_file(clip: Path, tiny: Path,
     script = (
         "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000));"
-        "from emotrace.app.cli import main; main()"
+        "from emotrace.app.start import main; main()"
     )
     arguments = ["analyze", str(clip), "--bundle", str(tiny), "--output", str(tmp_path / "out")]
     done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=False)

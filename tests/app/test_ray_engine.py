@@ -307,7 +307,7 @@ def test_a_signal_ends_the_work_on_the_cluster_and_keeps_what_is_done(
 
 @pytest.mark.slow
 def test_nodes_with_another_version_are_not_used(nodes: Nodes, folder: Path, tiny: Path, tmp_path: Path) -> None:
-    script = "import emotrace; emotrace.__version__ = '0.0.9'; from emotrace.app.cli import main; main()"
+    script = "import emotrace; emotrace.__version__ = '0.0.9'; from emotrace.app.start import main; main()"
     arguments = options(folder, tiny, tmp_path / "out", "--ray-address", nodes.address)
     result = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=False)
     assert result.returncode == 1

@@ -116,3 +116,12 @@ def test_workers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
     parent.wait()
     wait_for(lambda: not any(is_alive(process) for process in processes))
     assert not any(is_alive(process) for process in processes)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is bounded on Linux")
+def test_a_worker_that_was_started_before_the_limits_were_known_keeps_to_them() -> None:
+    early = workers.Worker(act)
+    events = supervise(act, ["allocate 3000000000"], 1, Limits(memory_megabytes=1000), early)
+    [ended] = [event for event in events if isinstance(event, Ended)]
+    assert "--max-memory" in str(ended.failure)
+    assert early.is_over

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emotrace.downloads import YUNET
 from emotrace.errors import EmotraceError
 from emotrace.features.face_crops import crop_face
 from emotrace.features.faces import Detector, HaarDetector, YuNetDetector, make_detector, prominence
 from emotrace.features.following import Follower, continue_face, follow
 from emotrace.images import read_grey, resize
 from emotrace.media import VideoFrame, open_clip
+from emotrace.model_files import YUNET
 from emotrace.recipe import CropGeometry, VideoRecipe
 from emotrace.types import Face, FloatArray, Image
 

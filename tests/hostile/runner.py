@@ -87,7 +87,7 @@ def try_all(tasks: Sequence[Task]) -> Iterator[Finding]:
 
 
 def _tried(task: Task, tell: Tell) -> Finding:
-    from emotrace.app.console import reason
+    from emotrace.app.reasons import reason
     from emotrace.errors import EmotraceError
 
     case: Case = import_module(task.module).corpus()[task.name]

@@ -11,12 +11,13 @@ from typing import Any, Literal
 
 from emotrace.app import doing
 from emotrace.app.bars import Bars
-from emotrace.app.console import note, reason
+from emotrace.app.console import note
 from emotrace.app.content import Content, stamp
 from emotrace.app.inputs import PARTIAL_SUFFIX, Job, rows_kept
 from emotrace.app.job import Outcome, Task, Wishes, do, result_files
 from emotrace.app.ledger import Ledger, Line, open_ledger
 from emotrace.app.limits import Limits, usable_cores
+from emotrace.app.reasons import reason
 from emotrace.app.workers import Begun, Ended, Told, Worker, supervise
 from emotrace.errors import SettingsError
 from emotrace.writing import remove_leftovers
@@ -144,6 +145,8 @@ def _by_workers(
 
 def _events(tasks: Sequence[Task], output: Path, means: Means) -> Generator[Begun | Told | Ended[Outcome], None, None]:
     if means.engine == "ray":
+        if means.early is not None:
+            means.early.end()
         # Read when Ray is imported: lines that it would print on stdout, among our results, and what it would report.
         os.environ |= {"RAY_DEDUP_LOGS": "1", "RAY_DEDUP_LOGS_ALLOW_REGEX": "", "RAY_DEDUP_LOGS_SKIP_REGEX": "^"}
         os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
@@ -248,7 +251,7 @@ def _detector(wishes: Wishes) -> Literal["auto", "yunet", "haar"]:
     """Return the one that will run; "auto" where none does."""
     detector = wishes.detector or wishes.bundle.recipe.video.detector
     if detector == "auto" and wishes.only != "voice":
-        from emotrace.downloads import YUNET
+        from emotrace.model_files import YUNET
 
         return "yunet" if YUNET.path.is_file() else "haar"
     return detector

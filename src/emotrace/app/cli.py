@@ -4,15 +4,14 @@ Only typer is imported here, so that `emotrace --help` is instant; each command 
 """
 
 import json
-import os
-from contextlib import ExitStack, closing
+from contextlib import closing
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from emotrace.app import console, doing
+from emotrace.app import console
 from emotrace.app.corpora_commands import corpora_app
 from emotrace.app.limits import DEFAULT_MEMORY_MEGABYTES, Limits
 from emotrace.app.options import AsJson, Debug
@@ -97,12 +96,9 @@ Assignments = Annotated[
 BundleName = Annotated[str, typer.Option("--bundle", help="Name of a bundle, or its folder.")]
 
 
-def main() -> None:
-    """Run the command line."""
-    # Of numpy's own: on matrices as small as ours they only wait for each other, and take the cores from the decoder.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    console.stand_in_for_closed_streams()
-    app()
+def main(early: Worker | None = None) -> None:
+    """Run the command line; `early` is a worker that who starts it ends."""
+    app(obj=early)
 
 
 def _print_version(wanted: bool) -> None:
@@ -124,6 +120,7 @@ def _start(
 
 @app.command()
 def analyze(
+    context: typer.Context,
     inputs: Annotated[
         list[str], typer.Argument(metavar="INPUT...", help="Files, folders or globs: video, silent video, or sound.")
     ],
@@ -177,12 +174,7 @@ def analyze(
 
     Exit status: 0 all done, 1 some inputs failed (each is named with its reason), 2 wrong usage.
     """
-    limits = Limits(max_memory, max_minutes)
-    with console.errors_as_lines(debug), ExitStack() as stack:
-        early = None
-        if engine is Engine.local and not debug:  # it imports what it needs while the options are looked at
-            early = Worker(doing.do, limits, doing.prepare)
-            stack.callback(early.end)
+    with console.errors_as_lines(debug):
         from emotrace.app import bars, batch, failures, further
         from emotrace.app.inputs import find_jobs
         from emotrace.app.job import Wishes
@@ -208,7 +200,8 @@ def analyze(
             skip_existing=skip_existing,
             debug=debug,
         )
-        means = batch.Means(workers, limits, again, engine.value, ray_address, early)
+        limits = Limits(max_memory, max_minutes)
+        means = batch.Means(workers, limits, again, engine.value, ray_address, early=context.obj)
         batch.check_engine(means, debug=debug)
         outcomes: dict[Path, Outcome] = {}
         try:
@@ -294,9 +287,9 @@ def models_show(
 def models_fetch(name: Annotated[Fetchable, typer.Argument(help="yunet: the better face detector.")]) -> None:
     """Download a file into the user's cache; its sha256 is checked, a broken download goes on where it stopped."""
     with console.errors_as_lines():
-        from emotrace import downloads
+        from emotrace import downloads, model_files
 
-        files = {Fetchable.yunet: downloads.YUNET}
+        files = {Fetchable.yunet: model_files.YUNET}
         with console.progress_bar(1, unit="bytes") as start:
             typer.echo(str(downloads.fetch_model(files[name], progress=start(name.value))))
 

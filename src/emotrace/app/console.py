@@ -12,14 +12,12 @@ from typing import Literal
 
 import typer
 
-from emotrace.app.limits import lacks_memory
-from emotrace.errors import BundleError, EmotraceError, SettingsError
+from emotrace.app.reasons import reason
+from emotrace.errors import SettingsError
 
 FAILED = 1
 WRONG_USAGE = 2
 INTERRUPTED = 130
-
-_NOT_ENOUGH_MEMORY = "not enough memory: more was needed than the machine has, or than --max-memory allows"
 
 
 class StoppedError(BaseException):
@@ -60,34 +58,10 @@ def signals_raised() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def stand_in_for_closed_streams() -> None:
-    """Open /dev/null where a stream was closed, as by `2>&-`: else the next file, a ledger, would get its number."""
-    for number, name in enumerate(("stdin", "stdout", "stderr")):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free, which is this
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(number, "w" if number else "r", encoding="utf-8", closefd=False))  # noqa: SIM115
-
-
 def note(text: str) -> None:
     """Print one line on stderr; line breaks inside, as third parties like them, become blanks."""
     with suppress(OSError):  # a terminal that is gone, or a full disk: nobody is left to be told
         typer.echo(" ".join(text.split()), err=True)
-
-
-def reason(error: BaseException) -> str:
-    """Return one line that says what went wrong: our own message, or the type of an error nobody foresaw."""
-    foreseen = isinstance(error, EmotraceError) and not isinstance(error, BundleError)  # which quotes ONNX Runtime
-    if not foreseen and (isinstance(error, MemoryError) or lacks_memory(str(error))):
-        return _NOT_ENOUGH_MEMORY
-    if isinstance(error, EmotraceError):
-        return str(error)
-    if isinstance(error, OSError):
-        where = f"{error.filename}: " if error.filename else ""
-        return f"{where}{error.strerror or error}"
-    return f"unexpected: {type(error).__name__}: {error}; run with --debug to see where"
 
 
 @contextmanager

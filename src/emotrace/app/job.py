@@ -8,11 +8,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from emotrace.app.console import reason
 from emotrace.app.content import Content, read_content, stamp
 from emotrace.app.further import EXPLAINED_SUFFIXES, TURN_SUFFIXES, Further, Writers
 from emotrace.app.inputs import ANNOTATED_SUFFIX, PARTIAL_SUFFIX, Job
 from emotrace.app.limits import check_size
+from emotrace.app.reasons import reason
 from emotrace.app.workers import Sign, Tell
 from emotrace.errors import EmotraceError
 

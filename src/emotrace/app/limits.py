@@ -44,6 +44,9 @@ class Limits:
     silence_seconds: float = SILENCE_SECONDS
 
 
+DEFAULT = Limits()
+
+
 def confine(limits: Limits) -> None:
     """Bound this process: its memory, no core dump of it, and the first to go where the machine has no memory left."""
     if sys.platform == "win32":

@@ -27,6 +27,8 @@ import sys; from pathlib import Path; from emotrace.media import open_clip
 print(open_clip(Path(sys.argv[1])).info.duration_seconds or 0)
 """
 _START_REPEATS = 5
+_NOT_PASSED_ON = frozenset({"PYTHONDONTWRITEBYTECODE"})
+"""Variables of this process; with this one every run would compile what is installed again, as no user's does."""
 Look = Callable[[float, float], None]
 """Told the seconds since the start and the megabytes of the process and its children, again and again."""
 
@@ -76,8 +78,9 @@ def cost(
 
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as errors:
         begin = time.perf_counter()
+        passed_on = {name: value for name, value in os.environ.items() if name not in _NOT_PASSED_ON}
         process = subprocess.Popen(
-            [python, *arguments], stdout=out, stderr=errors, env={**os.environ, **(environment or {})}
+            [python, *arguments], stdout=out, stderr=errors, env=passed_on | dict(environment or {})
         )
         is_told = process_tree.is_told()
         with process_tree.Watch(process.pid, note) if is_told else nullcontext():

@@ -14,8 +14,8 @@ from emotrace.app.job import Outcome, Task, Wishes, do
 from emotrace.app.limits import Limits
 from emotrace.app.workers import Begun, Ended, Told, supervise
 from emotrace.bundle import Bundle, load_bundle
-from emotrace.downloads import cache_folder
 from emotrace.errors import BundleError, EmotraceError
+from emotrace.model_files import cache_folder
 
 Event = Begun | Told | Ended[Outcome]
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from multiprocessing import connection, get_context, parent_process
 from typing import Any, Generic, TypeVar
 
-from emotrace.app.console import reason
-from emotrace.app.limits import Limits, confine, is_crowded, words_of_death
+from emotrace.app.limits import DEFAULT, Limits, confine, is_crowded, words_of_death
+from emotrace.app.reasons import reason
 from emotrace.errors import EmotraceError
 
 TaskT = TypeVar("TaskT")
@@ -90,14 +90,17 @@ def supervise(
         tasks: picklable, as are the answers.
         num_workers: processes side by side.
         limits: of each task.
-        early: a worker of the same function, limits and preparation that was started before.
+        early: a worker of the same function and preparation that was started before.
         prepare: of a module; called in every worker before its first task.
 
     Raises:
         EmotraceError: workers cannot be started.
     """
     waiting = deque(enumerate(tasks))
-    workers = [] if early is None else [early]
+    workers = []
+    if early is not None:
+        early.limit(limits)
+        workers.append(early)
     in_vain = 0
     try:
         while waiting or any(worker.number is not None for worker in workers):
@@ -139,13 +142,13 @@ class Worker:
     """
 
     def __init__(
-        self, function: Callable[[Any, Tell], Any], limits: Limits, prepare: Callable[[], None] | None = None
+        self, function: Callable[[Any, Tell], Any], limits: Limits = DEFAULT, prepare: Callable[[], None] | None = None
     ) -> None:
         """Start it.
 
         Args:
             function: of a module; does a task.
-            limits: of each task.
+            limits: of each task, unless `limit` says otherwise later.
             prepare: of a module; called before the first task is taken.
         """
         context = get_context("spawn")
@@ -180,6 +183,13 @@ class Worker:
     def words(self) -> str:
         """Why it died."""
         return words_of_death(self._process.exitcode, self._said.decode(errors="replace"), self._limits)
+
+    def limit(self, limits: Limits) -> None:
+        """Bound the tasks that it has not yet got in another way."""
+        self._limits = limits
+        self._heard(Sign())
+        with suppress(OSError):  # it has died, which the next look tells
+            self._line.send(limits)
 
     def give(self, number: int, task: object) -> None:
         """Have it do a task."""
@@ -302,6 +312,10 @@ def _serve(
             task = line.recv()
         except EOFError:
             return
+        if isinstance(task, Limits):
+            limits = task
+            confine(limits)
+            continue
         answer, failure = None, None
         try:
             answer = function(task, line.send)

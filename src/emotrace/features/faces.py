@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 from cv2.data import haarcascades
 
-from emotrace.downloads import YUNET
 from emotrace.errors import EmotraceError
 from emotrace.features.following import centre
 from emotrace.media import Box, VideoFrame
+from emotrace.model_files import YUNET
 from emotrace.types import Face, FloatArray
 
 MIN_FACE_PIXELS = 32.0

@@ -39,7 +39,7 @@ NO_WEIGHTS = "the system of this bundle does not weigh voice against face, so th
 Progress = Callable[[float, float | None], None]
 """Called with the seconds of media done and the duration, None where the file does not say."""
 _BLOCKS_AHEAD = 1
-_BLOCK_SECONDS = 10.0
+_BLOCK_SECONDS = 5.0
 _SOUND_BLOCK_SECONDS = 30.0
 """Without pictures a block is done in a moment, and every block hears three seconds again."""
 OnPart = Callable[[Timeline], None]
@@ -81,7 +81,6 @@ def analyze(
         BundleError: the bundle is missing or damaged.
     """
     loaded = bundle if isinstance(bundle, Bundle) else load_bundle(bundle)
-    session = open_session(loaded, num_threads=1)
     if only == "voice":
         people = "main"
     finder = None if only == "voice" else make_detector(detector or loaded.recipe.video.detector)
@@ -102,9 +101,9 @@ def analyze(
                 people=people,
             ),
         )
-        rows = Rows(session, provisional)
         source = clip if watch is None else Watched(clip, watch)
         blocks = stack.enter_context(closing(_blocks(source, loaded, finder, only, people, num_threads, describe)))
+        rows = Rows(open_session(loaded, num_threads=1), provisional)  # while the first block is made
         for persons in blocks:
             part = rows.add([features() for features in persons])
             if on_part is not None:

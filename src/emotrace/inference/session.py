@@ -19,6 +19,8 @@ State = tuple[FloatArray, FloatArray]
 
 _FACE_BATCH = 32
 _VOICE_BATCH = 32
+_DISABLED = ("QDQPropagationTransformer",)
+"""It moves the step to integers ahead of a pooling that is four times as fast in float; the answers are the same."""
 
 
 @dataclass(frozen=True)
@@ -183,7 +185,9 @@ class Network:
         # Idle threads that spin would take the cores from the decoder.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
-            self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+            self._session = onnxruntime.InferenceSession(
+                graph, options, providers=["CPUExecutionProvider"], disabled_optimizers=_DISABLED
+            )
         except Exception as error:  # ONNX Runtime raises many types of its own for a damaged graph
             raise BundleError(f"{name} is no usable network: {error}. Install or export the bundle again.") from error
         found = {each.name for each in self._session.get_inputs()}, {each.name for each in self._session.get_outputs()}
