@@ -164,7 +164,7 @@ def test_the_parts_are_the_rows_of_the_whole_as_they_come(bundle: Bundle, tmp_pa
     assert len(parts) == 5
     for name, column in whole.columns.items():
         np.testing.assert_array_equal(np.concatenate([part[name] for part in parts]), column)
-    assert [part.metadata.duration_seconds for part in parts] == [10.0, 20.0, 24.0]
+    assert [part.metadata.duration_seconds for part in parts] == [5.0, 10.0, 15.0, 20.0, 24.0]
 
 
 @pytest.mark.parametrize("people", ["main", "all"])
