@@ -211,6 +211,14 @@ def test_a_parquet_file_of_someone_else_is_refused(tmp_path: Path) -> None:
         Timeline.from_parquet(path)
 
 
+def test_a_parquet_file_whose_columns_have_names_of_no_text_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "damaged.parquet"
+    make_timeline().to_parquet(path)
+    path.write_bytes(path.read_bytes().replace(b"arousal", b"arou\xffal"))
+    with pytest.raises(TimelineError, match=r"damaged\.parquet cannot be read as a timeline in Parquet: .*utf-8"):
+        Timeline.from_parquet(path)
+
+
 def test_the_summary_holds_the_numbers_a_hand_finds() -> None:
     summary = make_timeline().summary()
     assert summary["duration_seconds"] == 4.0

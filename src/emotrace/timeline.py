@@ -240,9 +240,9 @@ class Timeline:
         try:
             table = pyarrow.parquet.read_table(path)
             metadata = json.loads((table.schema.metadata or {})[b"emotrace"])
+            columns = {name: table[name].to_numpy() for name in table.column_names}
         except (OSError, ValueError, KeyError, RecursionError, pyarrow.ArrowException) as error:
             raise TimelineError(f"{path} cannot be read as a timeline in Parquet: {error}.") from error
-        columns = {name: table[name].to_numpy() for name in table.column_names}
         return cls(columns, _metadata(metadata, path))
 
     def _extremes(self, name: str) -> tuple[float | None, float | None, float | None, float | None]:
