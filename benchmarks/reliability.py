@@ -11,6 +11,7 @@ from benchmarks.templates import rendered
 from emotrace.writing import write_text
 
 PAGE = Path("docs/reliability.md")
+_PARTS = {"faults": "faults", "hostile": "hostile files", "tests": "slow tests", "fuzz": "fuzzing"}
 _COUNTED = ("lost", "wrong", "twice", "leftovers", "words")
 
 
@@ -28,7 +29,9 @@ def text(report: Mapping[str, Any]) -> str:
     totals = {name: sum(row[name] for row in kinds) for name in _COUNTED}
     injected = sum(row["injected"] for row in kinds)
     missing = {"hostile": None, "tests": None, "fuzz": None}
-    return rendered("reliability.md.j2", {**missing, **report, "totals": totals, "injected": injected})
+    commits = {words: report[name]["commit"] for name, words in _PARTS.items() if report.get(name)}
+    shown = {"totals": totals, "injected": injected, "commits": commits}
+    return rendered("reliability.md.j2", {**missing, **report, **shown})
 
 
 if __name__ == "__main__":

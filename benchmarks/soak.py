@@ -30,6 +30,7 @@ from emotrace.training.commit import commit
 from emotrace.writing import json_text, write_text
 
 NUM_RECORDINGS = 60
+PARTS = ("faults", "hostile", "tests", "fuzz")
 _MOST_IN_A_ROW = 4
 _SLOW_TESTS = ("tests/test_parsers.py", "tests/app")
 _VERSIONS = ("av", "numpy", "onnxruntime", "opencv-python-headless", "hypothesis")
@@ -42,18 +43,23 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=60.0, help="of faults")
     parser.add_argument("--fuzz-seconds", type=int, default=60, help="for each target")
     parser.add_argument("--report", type=Path, default=Path("soak.json"), help="the file of the results")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, help="measured anew; the others stay as --report has them")
     parser.add_argument("--seed", type=int, help="of all that is drawn; a new one without it")
     options = parser.parse_args()
     seed = options.seed if options.seed is not None else random.SystemRandom().randrange(2**32)
-    report: dict[str, Any] = {"conditions": conditions(), "seed": seed, "minutes": options.minutes}
+    report: dict[str, Any] = json.loads(options.report.read_text(encoding="utf-8")) if options.parts else {}
+    report["conditions"] = conditions()
+    if "faults" in (options.parts or PARTS):
+        report |= {"seed": seed, "minutes": options.minutes}
     measures: dict[str, Callable[[], dict[str, Any] | None]] = {
         "faults": lambda: faults(options.minutes, seed),
         "hostile": hostile,
         "tests": slow_tests,
         "fuzz": lambda: fuzz(options.fuzz_seconds),
     }
-    for name, measure in measures.items():
-        report[name] = measure()
+    for name in options.parts or PARTS:
+        found = measures[name]()
+        report[name] = None if found is None else {**found, "commit": commit()}
         write_text(options.report, json_text(report) + "\n")  # what is known is kept if the next part fails
     sys.exit(not all_well(report))
 
