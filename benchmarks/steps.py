@@ -62,8 +62,12 @@ def main() -> None:
         for step in steps:
             check(step, python)
         costs = measured(steps, clips, python, options.repeats, Path(folder))
-    figures = {"repeats": options.repeats, "clips": {clip.name: clip.what for clip in clips}}
-    figures["steps"] = rows(steps, clips, costs)
+    figures = {
+        "repeats": options.repeats,
+        "clips": {clip.name: clip.what for clip in clips},
+        "seconds": {clip.name: clip.seconds for clip in clips},
+        "steps": rows(steps, clips, costs),
+    }
     parts.keep("steps", {"conditions": parts.conditions(python), **figures}, options.kept)
     page.write(options.output, options.kept)
 
