@@ -76,6 +76,7 @@ def made_up() -> dict[str, Any]:
             "ratio": 80.0,
         },
         "steps": {
+            "seconds": {"640x480": 60.0},
             "repeats": 2,
             "clips": {"640x480": "w"},
             "steps": steps.rows(
