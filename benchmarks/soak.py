@@ -65,9 +65,8 @@ def main() -> None:
 
 
 def conditions() -> dict[str, Any]:
-    """Return when, where and of what the report is made."""
+    """Return when, where and with what the report is made."""
     return {
-        "commit": commit(),
         "date": time.strftime("%Y-%m-%d"),
         "cores": len(os.sched_getaffinity(0)),
         "processor": parts.processor(),

@@ -10,6 +10,7 @@ import pytest
 from emotrace.errors import MediaError
 from emotrace.media import open_clip
 from emotrace.media_container import MAX_CHANNELS, MAX_SIDE
+from tests.hostile.containers import with_index_first
 from tests.media_factory import Pictures, Sound, flat_images, talking_clip, tone, write_clip
 from tests.media_readers import end_of, joined, read_file, strongest_hertz, times, write_wav
 
@@ -85,25 +86,6 @@ def test_of_a_cut_file_the_beginning_is_kept_and_the_loss_told(tmp_path: Path, n
     assert 20 < len(frames) < 60
     assert 0.8 < end_of(chunks) < 2.6
     assert any("cut off: it ends" in problem for problem in problems)
-
-
-def with_index_first(mp4: bytes) -> bytes:
-    """Move the moov box before the mdat box, as web servers want it, and correct its chunk offsets."""
-    boxes: dict[bytes, bytes] = {}
-    position = 0
-    while position < len(mp4):
-        size = int.from_bytes(mp4[position : position + 4], "big")
-        boxes[mp4[position + 4 : position + 8]] = mp4[position : position + size]
-        position += size
-    moov = bytearray(boxes[b"moov"])
-    table = moov.find(b"stco")
-    while table >= 0:
-        count = int.from_bytes(moov[table + 8 : table + 12], "big")
-        for entry in range(table + 12, table + 12 + 4 * count, 4):
-            moved = int.from_bytes(moov[entry : entry + 4], "big") + len(moov)
-            moov[entry : entry + 4] = moved.to_bytes(4, "big")
-        table = moov.find(b"stco", table + 4)
-    return boxes[b"ftyp"] + bytes(moov) + boxes.get(b"free", b"") + boxes[b"mdat"]
 
 
 def test_damage_in_the_middle_is_skipped_and_counted(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

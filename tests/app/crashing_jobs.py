@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from emotrace.app.workers import Sign, Tell
+from emotrace.app.serving import Sign, Tell
 
 
 def act(task: str, tell: Tell) -> str:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from emotrace.features.appearance import looks
 from emotrace.features.faces import Detector, HaarDetector, YuNetDetector
-from emotrace.features.people import MAX_FACES, MAX_PERSONS, People, Sighting, meet
+from emotrace.features.people import MAX_FACES, MAX_PERSONS, People, Presence, meet
 from emotrace.media import VideoFrame, open_clip
 from emotrace.recipe import VideoRecipe
 from emotrace.types import Face, FloatArray, Image
@@ -296,7 +296,7 @@ def test_one_number_for_one_face_new_numbers_in_order_and_any_order_of_faces(
     assert state.num_persons == highest + 1
 
 
-def flat(sightings: tuple[Sighting, ...]) -> list[tuple[float, ...]]:
+def flat(sightings: tuple[Presence, ...]) -> list[tuple[float, ...]]:
     return [(each.person, each.face.x, each.face.y, each.face.width, each.face.confidence) for each in sightings]
 
 
@@ -365,7 +365,7 @@ def pictures_of(path: Path) -> list[VideoFrame]:
         return [VideoFrame.from_rgb(frame.time_seconds, frame.rgb(max_side=640)) for frame in frames]
 
 
-def run_on(pictures: list[Image], detector: Detector) -> list[list[Sighting]]:
+def run_on(pictures: list[Image], detector: Detector) -> list[list[Presence]]:
     state, answers = People(), []
     for index, picture in enumerate(pictures):
         frame = VideoFrame.from_rgb(index * STEP, picture)

@@ -13,7 +13,8 @@ from typing import Any, Literal
 import numpy as np
 
 from emotrace.app.limits import Limits, usable_cores
-from emotrace.app.workers import Ended, Tell, supervise
+from emotrace.app.serving import Tell
+from emotrace.app.workers import Ended, supervise
 from tests.hostile.case import Case
 
 LIMITS = Limits(memory_megabytes=1500, minutes=1.0, silence_seconds=60.0)

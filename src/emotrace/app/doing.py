@@ -6,7 +6,7 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from emotrace.app.workers import Tell
+from emotrace.app.serving import Tell
 
 if TYPE_CHECKING:
     from emotrace.app.job import Outcome, Task

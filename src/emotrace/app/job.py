@@ -13,7 +13,7 @@ from emotrace.app.further import EXPLAINED_SUFFIXES, TURN_SUFFIXES, Further, Wri
 from emotrace.app.inputs import ANNOTATED_SUFFIX, PARTIAL_SUFFIX, Job
 from emotrace.app.limits import check_size
 from emotrace.app.reasons import reason
-from emotrace.app.workers import Sign, Tell
+from emotrace.app.serving import Sign, Tell
 from emotrace.errors import EmotraceError
 
 if TYPE_CHECKING:

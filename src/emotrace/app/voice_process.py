@@ -12,7 +12,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from emotrace.app.workers import end_with_parent
+from emotrace.app.serving import end_with_parent
 from emotrace.errors import EmotraceError
 from emotrace.features.block import described_here
 from emotrace.features.voice_input import voice_inputs

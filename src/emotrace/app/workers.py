@@ -2,18 +2,16 @@
 
 import os
 import signal
-import sys
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from multiprocessing import connection, get_context, parent_process
+from multiprocessing import connection, get_context
 from typing import Any, Generic, TypeVar
 
-from emotrace.app.limits import DEFAULT, Limits, confine, is_crowded, words_of_death
-from emotrace.app.reasons import reason
+from emotrace.app.limits import DEFAULT, Limits, words_of_death
+from emotrace.app.serving import READY, Answer, Sign, Tell, serve
 from emotrace.errors import EmotraceError
 
 TaskT = TypeVar("TaskT")
@@ -23,26 +21,6 @@ _TASKS_PER_WORKER = 100
 _STARTS_IN_VAIN = 3
 _HEARD_BYTES = 4096
 _LONGEST_WAIT_SECONDS = 3600.0
-_PR_SET_PDEATHSIG = 1
-_READY = "ready"
-
-
-@dataclass(frozen=True)
-class Sign:
-    """A task goes on.
-
-    Attributes:
-        done: seconds of media.
-        whole: of the recording; None where unknown.
-        patience: seconds that may pass until the next sign, beside those that always may.
-    """
-
-    done: float = 0.0
-    whole: float | None = None
-    patience: float = 0.0
-
-
-Tell = Callable[[Sign], None]
 
 
 @dataclass(frozen=True)
@@ -154,7 +132,7 @@ class Worker:
         context = get_context("spawn")
         self._line, theirs = context.Pipe()
         self._stderr, their_stderr = context.Pipe(duplex=False)
-        self._process = context.Process(target=_serve, args=(theirs, their_stderr, function, limits, prepare))
+        self._process = context.Process(target=serve, args=(theirs, their_stderr, function, limits, prepare))
         with _interrupts_held():
             self._process.start()
         theirs.close()
@@ -218,12 +196,12 @@ class Worker:
         return min(self._silent_until, self._ends) if self.number is not None or not self.is_ready else float("inf")
 
     def _understood(self, message: Any) -> Iterator[Told | Ended[Any]]:
-        if message == _READY:
+        if message == READY:
             self.is_ready = True
         elif isinstance(message, Sign) and self.number is not None:
             self._heard(message)
             yield Told(self.number, message)
-        elif isinstance(message, _Answer) and self.number is not None:
+        elif isinstance(message, Answer) and self.number is not None:
             number, self.number = self.number, None
             self.is_over = message.is_crowded or self._taken >= _TASKS_PER_WORKER
             yield Ended(number, message.answer, message.failure)
@@ -272,15 +250,6 @@ class Worker:
         self._stderr.close()
 
 
-@dataclass(frozen=True)
-class _Answer:
-    """What a worker says at the end of a task; `is_crowded` asks to be replaced."""
-
-    answer: object
-    failure: str | None
-    is_crowded: bool
-
-
 @contextmanager
 def _interrupts_held() -> Iterator[None]:
     """Block SIGINT meanwhile: a process that is started now never gets any, although the terminal sends it to all."""
@@ -292,52 +261,3 @@ def _interrupts_held() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _serve(
-    line: Any, stderr: Any, function: Callable[[Any, Tell], Any], limits: Limits, prepare: Callable[[], None] | None
-) -> None:
-    """Take one task after the other until the line is closed. Runs in the worker."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    end_with_parent()
-    if sys.platform != "win32":
-        os.dup2(stderr.fileno(), 2)
-        stderr.close()
-    confine(limits)
-    if prepare is not None:
-        prepare()
-    line.send(_READY)
-    while True:
-        try:
-            task = line.recv()
-        except EOFError:
-            return
-        if isinstance(task, Limits):
-            limits = task
-            confine(limits)
-            continue
-        answer, failure = None, None
-        try:
-            answer = function(task, line.send)
-        except Exception as error:
-            failure = reason(error)
-        line.send(_Answer(answer, failure, is_crowded(limits)))
-
-
-def end_with_parent() -> None:
-    """Have this process end when the one that started it does, however that may be."""
-    parent = parent_process()
-    if parent is None:
-        return
-
-    def watch() -> None:
-        connection.wait([parent.sentinel])
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-    if sys.platform == "linux":  # the thread would wait for a library that hangs and holds Python's lock
-        import ctypes
-
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent.pid:
-            os._exit(1)

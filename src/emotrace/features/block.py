@@ -15,6 +15,8 @@ Describe = Callable[[FloatArray, IntArray, AudioRecipe], Callable[[], FloatArray
 """Begins to make inputs of the voice network, as `voice_input.voice_inputs` does, and returns what gives them."""
 Pending = Callable[[], Features]
 """Gives the features of somebody in a block."""
+OBJECT_BYTES = 256
+"""What Python needs around an array, roughly: many tiny ones shall count too."""
 
 
 def described_here(sound: FloatArray, ends: IntArray, recipe: AudioRecipe) -> Callable[[], FloatArray]:

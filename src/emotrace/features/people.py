@@ -52,7 +52,7 @@ class People:
 
 
 @dataclass(frozen=True)
-class Sighting:
+class Presence:
     """A person in a picture.
 
     Attributes:
@@ -66,7 +66,7 @@ class Sighting:
 
 def meet(
     state: People, faces: list[Face], looks: FloatArray, time_seconds: float, recipe: VideoRecipe
-) -> tuple[People, tuple[Sighting, ...]]:
+) -> tuple[People, tuple[Presence, ...]]:
     """Say who is in a picture.
 
     Causal and deterministic; the order of the faces does not matter. Persons first seen in one picture are numbered
@@ -104,7 +104,7 @@ def meet(
     tracks = _introduced(tracks, time_seconds)
     seen = [track for track in tracks if track.number >= 0 and track.follower.seen_seconds == time_seconds]
     sightings = tuple(
-        Sighting(track.number, track.follower.face)
+        Presence(track.number, track.follower.face)
         for track in sorted(seen, key=lambda track: track.number)
         if track.follower.face is not None
     )

@@ -10,16 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emotrace.clock import latest
-from emotrace.features.block import Heard, Pending, Seen, features_of
+from emotrace.features.block import OBJECT_BYTES, Heard, Pending, Seen, features_of
 from emotrace.features.face_crops import crop_face
 from emotrace.features.faces import Detector
 from emotrace.features.following import Follower, expected_face, follow
 from emotrace.media import VideoFrame
 from emotrace.recipe import Recipe, VideoRecipe
 from emotrace.types import Face, Image
-
-OBJECT_BYTES = 256
-"""What Python needs around an array, roughly: many tiny ones shall count too."""
 
 
 class Seeing(Protocol):

@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 
 from emotrace.clock import latest
 from emotrace.features.appearance import looks
-from emotrace.features.block import Heard, Pending, Seen, features_of
+from emotrace.features.block import OBJECT_BYTES, Heard, Pending, Seen, features_of
 from emotrace.features.face_crops import crop_face
 from emotrace.features.faces import Detector
 from emotrace.features.following import expected_face
 from emotrace.features.people import SAME_PLACE, People, meet
 from emotrace.features.people_matching import distances
-from emotrace.features.seeing import OBJECT_BYTES, Sighting, num_expired, seen_at
+from emotrace.features.seeing import Sighting, num_expired, seen_at
 from emotrace.features.speaking import Speaking, mouth_motion, who_speaks
 from emotrace.media import VideoFrame
 from emotrace.recipe import Recipe
